@@ -1,0 +1,1 @@
+"""Benchmarks of skreg for airspeed velocity; run ``asv run`` in the folder above."""

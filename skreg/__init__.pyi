@@ -1,0 +1,11 @@
+from skreg import losses as losses
+from skreg import model_selection as model_selection
+from skreg import penalties as penalties
+from skreg import solvers as solvers
+from skreg.sparse import AdaptiveLasso as AdaptiveLasso
+from skreg.sparse import ElasticNet as ElasticNet
+from skreg.sparse import Lasso as Lasso
+from skreg.sparse import SparseClassifier as SparseClassifier
+from skreg.sparse import SparseRegressor as SparseRegressor
+
+__version__: str

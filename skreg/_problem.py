@@ -1,0 +1,237 @@
+"""A problem (data, loss, penalty), its solution, and the certificate that ties the two together.
+
+    minimise over w, b:   sum_i s_i * loss(y_i, x_i . w + b + offset_i) + penalty(w),      sum_i s_i = 1
+
+With theta the gradient of the loss with respect to the linear predictor and z = -X'(s * theta), Fenchel's inequality
+gives for every c in [0, 1] at which c * z is dual feasible
+
+    gap(c) = sum_i s_i [loss(eta_i) + loss*(c theta_i) - c theta_i eta_i] + sum_j [phi_j(w_j) + phi_j*(c z_j) - c z_j w_j]
+
+as an upper bound of the objective's excess. Each bracket is non-negative, so the sum does not suffer from cancellation.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+
+from skreg._design import DesignMatrix
+from skreg.losses import Loss
+from skreg.penalties import Params, SeparablePenalty
+
+_MAX_FREE = 2000  # unpenalised coordinates beyond which projecting the dual point costs more than the fit
+
+
+class Null(NamedTuple):
+    """The model with an intercept (where there is one) and no features: the yardstick of every tolerance."""
+
+    intercept: np.ndarray | float
+    gradient: np.ndarray  # of the loss with respect to the coefficients
+    gap: float  # mean loss above the saturated model: the duality gap beside the dual point 0
+    violation: float  # largest absolute entry of the gradient
+
+
+@dataclass(frozen=True)
+class Data:
+    """What stays the same along a path: design, target, weights (summing to one), loss, offset, intercept or not."""
+
+    design: DesignMatrix
+    y: np.ndarray
+    weight: np.ndarray
+    loss: Loss
+    fit_intercept: bool = True
+    offset: np.ndarray | None = None
+
+    @property
+    def n_outputs(self):
+        """Number of linear predictors: 1, or the number of classes."""
+        return self.y.shape[1] if self.loss.multi_output else 1
+
+    @property
+    def n_coordinates(self):
+        """Number of coefficients: features times outputs, all features of an output together."""
+        return self.design.n_features * self.n_outputs
+
+    def predictor(self, w, b, support=None):
+        """Linear predictor X w + b + offset, read from the columns of the non-zero coefficients."""
+        eta = self.apply(w, np.flatnonzero(w) if support is None else support) + b
+        return eta if self.offset is None else eta + self.offset
+
+    def apply(self, w, coordinates):
+        """X w for `w` (all coordinates) that is zero off `coordinates`."""
+        if not self.loss.multi_output:
+            return self.design.matvec(w[coordinates], coordinates)
+        p = self.design.n_features
+        features = np.unique(coordinates % p)
+        return self.design.matvec(w.reshape(-1, p)[:, features].T, features)
+
+    def gradient(self, slope, coordinates=None):
+        """Gradient with respect to the coefficients, given that with respect to the predictor."""
+        weighted = (slope.T * self.weight).T
+        if not self.loss.multi_output:
+            return self.design.rmatvec(weighted, coordinates)
+        p = self.design.n_features
+        if coordinates is None:
+            return self.design.rmatvec(weighted).T.ravel()
+        features, place = np.unique(coordinates % p, return_inverse=True)
+        return self.design.rmatvec(weighted, features)[place, coordinates // p]
+
+    @cached_property
+    def null(self):
+        """The null model."""
+        loss, y = self.loss, self.y
+        zero = np.zeros(self.n_outputs) if loss.multi_output else 0.0
+        b = loss.null_intercept(y, self.weight, self.offset) if self.fit_intercept else zero
+        eta = np.zeros(y.shape) + b
+        if self.offset is not None:
+            eta += self.offset
+        slope = loss.gradient(y, eta)
+        gradient = self.gradient(slope)
+        excess = self.weight @ (loss.value(y, eta) - loss.infimum(y))
+        size = self.weight @ np.abs(loss.value(y, eta)) + (self.weight @ (y * y) if loss.quadratic else 0.0)
+        gap = float(excess) if excess > 1e-28 * size else 0.0
+        return Null(b, gradient, gap, float(np.abs(gradient).max(initial=0.0)))
+
+    @cached_property
+    def curvature(self):
+        """Mean square of each column, about its mean with an intercept, for each coordinate."""
+        return np.tile(self.design.curvature(self.weight, self.fit_intercept), self.n_outputs)
+
+    @cached_property
+    def penalty_curvature(self):
+        """Coordinate-wise curvature of the loss, or its bound: what penalties that adapt to the columns are made of."""
+        return self.curvature * (self.loss.curvature_bound or 1.0)
+
+    def scale(self, eta):
+        """Upper bound of each coordinate's curvature at `eta`, the scale of non-convex KKT violations."""
+        if self.loss.curvature_bound is not None:
+            return self.penalty_curvature
+        curvature = self.loss.curvature(self.y, eta)
+        if self.loss.multi_output:
+            curvature = np.max(curvature * (1.0 - curvature), axis=1)
+        return np.tile(self.design.curvature(self.weight * curvature, False), self.n_outputs)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Data with a penalty bound to it."""
+
+    data: Data
+    penalty: SeparablePenalty
+    pen: Params
+
+    @property
+    def convex(self):
+        """Whether a duality gap can certify a solution."""
+        if not (self.penalty.convex and self.data.loss.convex):
+            return False
+        return len(self.free) <= (0 if self.data.loss.multi_output else _MAX_FREE)
+
+    @cached_property
+    def free(self):
+        """Coordinates without penalty and bounds."""
+        pen = self.pen
+        return np.flatnonzero((pen.weights * pen.alpha == 0) & np.isneginf(pen.lower) & np.isposinf(pen.upper))
+
+    def objective(self, w, eta):
+        """Mean loss plus penalty."""
+        data = self.data
+        return float(data.weight @ data.loss.value(data.y, eta)) + float(self.penalty.value(w, self.pen))
+
+
+class Solution(NamedTuple):
+    """A solution with its certificate, both measures relative to the null model."""
+
+    coef: np.ndarray
+    intercept: np.ndarray | float
+    n_iter: int
+    dual_gap: float
+    kkt_violation: float
+    converged: bool
+    objective: float
+    message: str = ""
+
+
+class Certificate(NamedTuple):
+    """Duality gap and KKT violation, absolute, with the violation of each coordinate."""
+
+    gap: float
+    violation: float
+    violations: np.ndarray
+
+
+def certify(problem, w, eta, slope, gradient, curvature):
+    """Certificate of the point `w` whose predictor is `eta`.
+
+    `slope` is the gradient of the loss with respect to `eta`, `gradient` that with respect to the coefficients, and
+    `curvature` the scale of each coordinate used in `SeparablePenalty.violation`.
+    """
+    penalty, pen = problem.penalty, problem.pen
+    violations = penalty.violation(w, gradient, curvature, pen)
+    violation = float(violations.max(initial=0.0))
+    gap = np.inf
+    if problem.convex:
+        slope, gradient = _feasible(problem, w, eta, slope, gradient)
+        gap = dual_gap(problem, w, gradient, lambda c: _loss_gap(problem.data, eta, c * slope))
+    return Certificate(gap, violation, violations)
+
+
+def dual_gap(problem, w, gradient, loss_gap):
+    """Smallest of the gaps at the scaled dual point and, where it is feasible, at the unscaled one."""
+    penalty, pen = problem.penalty, problem.pen
+    value = penalty.values(w, pen)
+    best = np.inf
+    for c in {1.0, penalty.dual_scale(-gradient, w, pen)}:
+        z = -c * gradient
+        bracket = np.sum(value + penalty.conjugate(z, pen) - z * w)
+        if np.isfinite(bracket):
+            best = min(best, float(bracket + loss_gap(c)))
+    return max(best, 0.0)
+
+
+def _loss_gap(data, eta, dual):
+    return data.weight @ data.loss.fenchel_gap(data.y, eta, dual)
+
+
+def _feasible(problem, w, eta, slope, gradient):
+    """Move the dual point onto the constraints of the intercept and of the unpenalised coordinates.
+
+    These ask that the weighted sum of theta, and its product with each free column, vanish; one Newton step on the
+    free part of the model moves theta there to first order, and keeps off the edge of the conjugate's domain.
+    """
+    data, free = problem.data, problem.free
+    if len(free):
+        return _feasible_free(data, free, eta, slope)
+    if not data.fit_intercept:
+        return slope, gradient
+    total = data.weight @ slope
+    if np.abs(total).max() <= 1e-15 * (data.weight @ np.abs(slope)).max():
+        return slope, gradient
+    curvature = data.loss.curvature(data.y, eta)
+    if data.loss.multi_output:  # Hessian of sample i: diag(p_i) - p_i p_i'
+        weighted = curvature.T * data.weight
+        step = np.linalg.pinv(np.diag(weighted.sum(1)) - weighted @ curvature) @ total
+        move = curvature * (step - (curvature @ step)[:, None])
+    else:
+        mass = data.weight @ curvature
+        move = curvature * (total / mass) if mass > 0 else total
+    return slope - move, data.gradient(slope - move)
+
+
+def _feasible_free(data, free, eta, slope):
+    curvature = np.maximum(data.loss.curvature(data.y, eta), 1e-12)
+    weight = data.weight * curvature
+    means = data.design.means(weight) if data.fit_intercept else None
+    target = data.gradient(slope, free)
+    if data.fit_intercept:
+        scale = 1.0 if data.design.scale is None else data.design.scale[free]
+        target = target - means[free] / scale * (data.weight @ slope)
+    step = np.linalg.lstsq(data.design.gram(free, None, weight, means), -target, rcond=1e-13)[0]
+    move = data.design.matvec(step, free)
+    if data.fit_intercept:
+        move = move - (weight @ move + data.weight @ slope) / weight.sum()
+    slope = slope + curvature * move
+    gradient = data.gradient(slope)
+    gradient[free] = 0.0
+    return slope, gradient

@@ -1,0 +1,95 @@
+"""Compile a plain Python template for a penalty, with an on-disk cache that is hit by fresh processes and never stale.
+
+A template is a module-level function with free names, such as ``prox``. `specialize` binds those names to the leaf
+functions of a penalty and compiles the result. A digest of every source that takes part stands in the compiled
+function's qualified name and hence in the name of its cache file: an edited leaf is another file. (numba's own cache
+key covers only the file of the outer function, and never hits for jitclasses or dispatchers passed as arguments.)
+"""
+
+import functools
+import hashlib
+import inspect
+from types import FunctionType
+
+import numpy as np
+
+import skreg
+
+_COMPILED = {}
+
+
+def specialize(template, fastmath=(), **leaves):
+    """Compile `template` with its free names bound to the given functions.
+
+    Parameters
+    ----------
+    template : function
+        Module-level function written for numba; it may call the leaves by their names.
+    fastmath : tuple of str, default=()
+        LLVM flags: ("reassoc", "contract") lets sums be reordered, so that dot products become vectorised.
+    **leaves : functions
+        Plain functions by the names under which the template, or another leaf, calls them. They may use `math`, numpy
+        and each other; a mutable global would be frozen at compile time.
+
+    Returns
+    -------
+    dispatcher
+        The compiled function; the same object for the same arguments in one process. Where no cache folder is
+        writable it is compiled without a cache.
+    """
+    key = (template, fastmath, tuple(sorted(leaves.items())))
+    if key not in _COMPILED:
+        _COMPILED[key] = _compile(template, fastmath, leaves)
+    return _COMPILED[key]
+
+
+def _compile(template, fastmath, leaves):
+    from numba import njit
+
+    bound = {}
+    for name, leaf in leaves.items():
+        bound[name] = njit(fastmath=set(fastmath))(_rebind(leaf, leaf.__globals__))
+    for dispatcher in bound.values():
+        dispatcher.py_func.__globals__.update(bound)
+    function = _rebind(template, {**template.__globals__, **bound})
+    function.__qualname__ = f"{template.__qualname__}-{_digest(template, fastmath, leaves)}"
+    try:
+        return njit(cache=True, nogil=True, fastmath=set(fastmath))(function)
+    except RuntimeError:  # numba found no folder that it may write to
+        return njit(nogil=True, fastmath=set(fastmath))(function)
+
+
+def _rebind(function, names):
+    copy = FunctionType(function.__code__, dict(names), function.__name__, function.__defaults__, function.__closure__)
+    copy.__module__ = function.__module__
+    copy.__qualname__ = function.__qualname__
+    return copy
+
+
+def _digest(template, fastmath, leaves):
+    parts = [skreg.__version__, str(fastmath), _source(template)]
+    for name in sorted(leaves):
+        parts += [name, _source(leaves[name])]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+
+
+@functools.cache
+def _source(function):
+    """Text that changes when the function does: its source, or its code and constants where it has no file."""
+    try:
+        return inspect.getsource(function)
+    except (OSError, TypeError):
+        code = function.__code__
+        return repr((code.co_code, code.co_consts, code.co_names, function.__defaults__))
+
+
+def as_kernel_array(x, dtype=None):
+    """A C-contiguous read-only view (or copy) of `x`, so that every input reaches a kernel as one numba type.
+
+    Index arrays become int64 unless `dtype` says otherwise, all others float64.
+    """
+    if dtype is None:
+        dtype = np.int64 if x.dtype.kind in "iu" else np.float64
+    view = np.ascontiguousarray(x, dtype=dtype).view()
+    view.flags.writeable = False
+    return view

@@ -1,0 +1,224 @@
+"""Quadratic models of the smooth part over a list of coordinates, the intercept profiled out.
+
+A model is asked one thing: given the gradient of the loss with respect to the predictor, minimise the model plus the
+penalty over its coordinates. `GramModel` holds the matrix of second derivatives, `ResidualModel` the columns.
+"""
+
+import numpy as np
+
+from skreg.kernels._gram_cd import gram_kernel
+from skreg.kernels._residual_cd import DenseColumns, SparseColumns, residual_kernel
+from skreg.kernels._specialize import as_kernel_array
+from skreg.penalties import restrict
+from skreg.solvers._newton_finish import newton_step
+
+_SWEEPS = 8  # sweeps of coordinate descent between two Newton steps
+_SPARSE_GRAM = 256  # coordinates beyond which sparse columns are swept in residual form
+_DENSE_GRAM = 6000  # likewise for dense columns: a Gram matrix of 288 MB
+
+
+def make_model(data, curvature, n_coordinates):
+    """The model that suits the data and the number of coordinates; `curvature` is the loss's."""
+    if data.loss.multi_output:
+        return MultinomialGramModel(data, curvature)
+    limit = _SPARSE_GRAM if data.design.is_sparse else _DENSE_GRAM
+    return (GramModel if n_coordinates <= limit else ResidualModel)(data, curvature)
+
+
+class GramModel:
+    """Second derivatives over a growing list of coordinates.
+
+    Attributes
+    ----------
+    columns : ndarray of shape (m,)
+        Coordinates in the order of the matrix; it only grows.
+    H : ndarray of shape (capacity, capacity)
+        The first m rows and columns hold the matrix; rows are contiguous, as kernels want them.
+    moments : ndarray of shape (m,) or (m, n_outputs)
+        Weighted means of the columns: what the intercept gives up for a unit of each coordinate.
+    """
+
+    def __init__(self, data, curvature):
+        self.data = data
+        self.columns = np.empty(0, dtype=np.int64)
+        self.place = np.full(data.n_coordinates, -1, dtype=np.int64)
+        self.H = np.empty((0, 0))
+        self._set_curvature(curvature)
+
+    def _set_curvature(self, curvature):
+        self.weight = self.data.weight * curvature
+        self.total = float(self.weight.sum())
+        self.means = self.data.design.means(self.weight) if self.data.fit_intercept and self.total > 0 else None
+        self.moments = None
+
+    def extend(self, coordinates):
+        """Append those coordinates that are not there yet."""
+        new = coordinates[self.place[coordinates] < 0]
+        m, k = len(self.columns), len(new)
+        if not k:
+            return
+        self._reserve(m + k)
+        self.H[m : m + k, m : m + k] = self._cross(new, None)
+        if m:
+            cross = self._cross(self.columns, new)
+            self.H[:m, m : m + k] = cross
+            self.H[m : m + k, :m] = cross.T
+        self.place[new] = np.arange(m, m + k)
+        self.columns = np.concatenate([self.columns, new])
+        self._extend_moments()
+
+    def _reserve(self, size):
+        if size > len(self.H):
+            capacity = min(max(size, 2 * len(self.H)), len(self.place))
+            H = np.zeros((capacity, capacity))
+            m = len(self.columns)
+            H[:m, :m] = self.H[:m, :m]
+            self.H = H
+
+    def _cross(self, rows, columns):
+        return self.data.design.gram(rows, columns, self.weight, self.means)
+
+    def _extend_moments(self):
+        if self.means is not None:
+            scale = self.data.design.scale
+            self.moments = self.means[self.columns] / (1.0 if scale is None else scale[self.columns])
+
+    def profiled_gradient(self, slope):
+        """Gradient over the model's coordinates when the intercept moves with them, and the intercept's own."""
+        gradient = self.data.gradient(slope, self.columns)
+        own = self.data.weight @ slope
+        return (gradient if self.moments is None else gradient - self.moments * own), own
+
+    def intercept_step(self, step, own):
+        """Change of the intercept that goes with a change `step` of the coordinates."""
+        return 0.0 if self.moments is None else -(own / self.total + self.moments @ step)
+
+    def minimise(self, w, slope, penalty, pen, tol, max_epochs=10_000):
+        """Minimiser of the model plus the penalty from `w`, the intercept's change beside it, and the sweeps done."""
+        gradient, own = self.profiled_gradient(slope)
+        new = w.copy()
+        n_epochs = descend(self.H, new, gradient, penalty, restrict(pen, self.columns), tol, max_epochs)
+        return new, self.intercept_step(new - w, own), n_epochs
+
+
+def descend(H, w, gradient, penalty, pen, tol, max_epochs):
+    """Minimise 1/2 d'Hd + gradient'd + penalty(w + d) by sweeps and Newton steps; `w`, `gradient` change in place."""
+    kernel = gram_kernel(penalty)
+    matrix = as_kernel_array(H)
+    n_epochs = 0
+    while True:
+        done, worst = kernel(matrix, w, gradient, pen, min(_SWEEPS, max_epochs - n_epochs), tol)
+        n_epochs += done
+        if worst <= tol or n_epochs >= max_epochs:
+            return n_epochs
+        newton_step(H, w, gradient, penalty, pen)
+
+
+class MultinomialGramModel(GramModel):
+    """All classes at once: block (k, l) of the second derivatives is X' diag(s p_k (1{k=l} - p_l)) X.
+
+    The intercepts are profiled out through the pseudo-inverse of their own block, which is singular along the vector
+    of ones (a shift of all classes changes nothing).
+    """
+
+    def extend(self, coordinates):
+        """Take the coordinates that are not there yet; the matrix is made anew, as the intercepts tie it together."""
+        new = coordinates[self.place[coordinates] < 0]
+        if len(new) and len(self.columns):
+            coordinates = np.concatenate([self.columns, new])
+            self.columns, self.place[:] = np.empty(0, dtype=np.int64), -1
+        if len(new):
+            super().extend(coordinates)
+
+    def _set_curvature(self, curvature):
+        data = self.data
+        self.probabilities = curvature
+        self.means = None
+        self.moments = None
+        weighted = (curvature.T * data.weight).T
+        self.inverse = np.linalg.pinv(np.diag(weighted.sum(0)) - curvature.T @ weighted, hermitian=True)
+
+    def _pair_weight(self, k, l):
+        """Weights of block (k, l): non-negative on the diagonal, non-positive off it."""
+        p = self.probabilities
+        return self.data.weight * p[:, k] * ((k == l) - p[:, l])
+
+    def _cross(self, rows, columns):
+        p = self.data.design.n_features
+        same = columns is None
+        columns = rows if same else columns
+        result = np.empty((len(rows), len(columns)))
+        for k in np.unique(rows // p):
+            i = np.flatnonzero(rows // p == k)
+            for l in np.unique(columns // p):
+                if same and l < k:
+                    continue
+                j = np.flatnonzero(columns // p == l)
+                weight = self._pair_weight(k, l)
+                block = self.data.design.gram(rows[i] % p, None if same and k == l else columns[j] % p, np.abs(weight))
+                block = block if k == l else -block
+                result[np.ix_(i, j)] = block
+                if same and k != l:
+                    result[np.ix_(j, i)] = block.T
+        return result
+
+    def _extend_moments(self):
+        if not self.data.fit_intercept:
+            return
+        data, p = self.data, self.data.design.n_features
+        m = len(self.columns)
+        features, place = np.unique(self.columns % p, return_inverse=True)
+        classes = self.columns // p
+        mixed = np.empty((m, data.n_outputs))
+        for l in range(data.n_outputs):
+            weights = np.stack([self._pair_weight(k, l) for k in range(data.n_outputs)], axis=1)
+            mixed[:, l] = data.design.rmatvec(weights, features)[place, classes]
+        self.moments = mixed @ self.inverse
+        self.H[:m, :m] -= self.moments @ mixed.T
+
+    def profiled_gradient(self, slope):
+        gradient = self.data.gradient(slope, self.columns)
+        own = self.data.weight @ slope
+        return (gradient if self.moments is None else gradient - self.moments @ own), own
+
+    def intercept_step(self, step, own):
+        return 0.0 if self.moments is None else -(self.inverse @ own + self.moments.T @ step)
+
+
+class ResidualModel:
+    """The columns themselves, for working sets whose Gram matrix would cost more than sweeps over the columns."""
+
+    moments = None
+
+    def __init__(self, data, curvature):
+        self.data = data
+        self.columns = np.empty(0, dtype=np.int64)
+        self.weight = data.weight * curvature
+        self.total = float(self.weight.sum())
+
+    def extend(self, coordinates):
+        """Take the coordinates that are not there yet."""
+        new = np.setdiff1d(coordinates, self.columns)
+        if not len(new):
+            return
+        design = self.data.design
+        self.columns = np.concatenate([self.columns, new])
+        centred = self.data.fit_intercept and self.total > 0
+        self.block = design.kernel_columns(self.columns)
+        self.curvature = design.curvature(self.weight, centred, self.columns)
+        self.moments = design.rmatvec(self.weight, self.columns) / self.total if centred else None
+
+    profiled_gradient = GramModel.profiled_gradient
+
+    def minimise(self, w, slope, penalty, pen, tol, max_epochs=10_000):
+        """As `GramModel.minimise`."""
+        shift = float(self.data.weight @ slope) / self.total if self.moments is not None else 0.0
+        kernel = residual_kernel(penalty, self.data.design.is_sparse)
+        kind = SparseColumns if self.data.design.is_sparse else DenseColumns
+        block = kind(*map(as_kernel_array, self.block))
+        moments = np.zeros(len(w)) if self.moments is None else self.moments
+        arrays = [as_kernel_array(a) for a in (self.curvature, moments, self.weight)]
+        new = w.copy()
+        u = self.data.weight * slope
+        n_epochs, _, _ = kernel(block, *arrays, new, u, shift, restrict(pen, self.columns), max_epochs, tol)
+        return new, 0.0 if self.moments is None else -(shift + self.moments @ (new - w)), n_epochs

@@ -1,0 +1,163 @@
+"""Working-set proximal Newton: the solver of every smooth loss with a separable penalty, on the CPU.
+
+Outer loop, one pass over X each: the full gradient gives the certificate and the coordinates that violate it most;
+they join the working set. Inner loop, on the working set alone: a quadratic model of the loss (exact for the squared
+loss), minimised in Gram or residual form, then a line search on the true objective.
+"""
+
+import numpy as np
+
+from skreg._params import Parameterised
+from skreg._problem import Solution, certify
+from skreg.penalties import restrict
+from skreg.solvers._models import GramModel, make_model
+
+_FIRST = 100  # coordinates in the first working set
+_STALE = 0.2  # a model is kept for another step while each step shrinks the violation by this factor
+_NEWTON_STEPS = 20  # most Newton steps between two passes over the data
+
+
+class State:
+    """A point on some data, with what the next solve on the same data can use again."""
+
+    def __init__(self, data, w=None, b=None):
+        self.w = np.zeros(data.n_coordinates) if w is None else np.array(w, dtype=np.float64)
+        self.b = data.null.intercept if b is None else b
+        self.eta = None
+        self.members = np.flatnonzero(self.w)
+        self.model = None
+
+
+class ProxNewton(Parameterised):
+    """Proximal Newton with working sets.
+
+    Parameters
+    ----------
+    tol : float, default=1e-6
+        Stop when the duality gap (convex problems) or the KKT violation (others) is at most `tol` times that of the
+        null model.
+    max_iter : int, default=200
+        Largest number of passes over the data.
+    """
+
+    def __init__(self, tol=1e-6, max_iter=200):
+        self.tol = tol
+        self.max_iter = max_iter
+
+    def solve(self, problem, state=None):
+        """Solve `problem`, starting from `state` and leaving the solution there; returns a `Solution`."""
+        data = problem.data
+        state = State(data) if state is None else state
+        null = data.null
+        if null.gap == 0.0 and not len(problem.free):
+            state.w[:] = 0.0
+            state.b, state.eta = null.intercept, None
+            return Solution(state.w.copy(), state.b, 1, 0.0, 0.0, True, problem.objective(state.w, data.predictor(state.w, state.b)))
+        target = self.tol * (null.gap if problem.convex else null.violation)
+        accuracy = 0.1
+        previous = np.inf
+        for n_iter in range(1, max(self.max_iter, 1) + 1):
+            if state.eta is None:
+                state.eta = data.predictor(state.w, state.b)
+            slope = data.loss.gradient(data.y, state.eta)
+            certificate = certify(problem, state.w, state.eta, slope, data.gradient(slope), _scale(problem, state))
+            measure = certificate.gap if problem.convex else certificate.violation
+            if measure <= target or n_iter == self.max_iter:
+                break
+            grown = _grow(state, certificate, problem)
+            if not grown and certificate.violation > 0.5 * previous:
+                accuracy *= 0.01
+            previous = certificate.violation
+            _descend(problem, state, slope, accuracy * certificate.violation)
+        return Solution(
+            state.w.copy(),
+            state.b,
+            n_iter,
+            certificate.gap / null.gap if null.gap > 0 else 0.0,
+            certificate.violation / null.violation if null.violation > 0 else 0.0,
+            bool(measure <= target),
+            problem.objective(state.w, state.eta),
+        )
+
+
+def _scale(problem, state):
+    """Coordinate-wise curvature that violations are measured with; any positive number will do for convex problems."""
+    return np.ones(1) if problem.convex else problem.data.scale(state.eta)
+
+
+def _grow(state, certificate, problem):
+    """Add the worst violators to the working set: up to twice the support. Returns how many joined."""
+    fresh = certificate.violations.copy()
+    fresh[state.members] = 0.0
+    free = problem.free
+    room = max(_FIRST, 2 * np.count_nonzero(state.w) - len(state.members))
+    count = min(room, np.count_nonzero(fresh))
+    new = np.argpartition(fresh, -count)[-count:] if count else np.empty(0, dtype=np.int64)
+    if len(free):
+        new = np.union1d(new, np.setdiff1d(free, state.members))
+    state.members = np.concatenate([state.members, new])
+    return len(new)
+
+
+def _descend(problem, state, slope, inner):
+    """Lower the objective over the working set until its violation is at most `inner`."""
+    data, loss = problem.data, problem.data.loss
+    if loss.quadratic and isinstance(state.model, GramModel):
+        model = state.model
+    else:
+        model = make_model(data, loss.curvature(data.y, state.eta), len(state.members))
+    model.extend(state.members)
+    if loss.quadratic:
+        state.model = model
+        w = state.w[model.columns]
+        w, shift, _ = model.minimise(w, slope, problem.penalty, problem.pen, inner)
+        state.w[model.columns] = w
+        state.b = state.b + shift
+        state.eta = data.predictor(state.w, state.b)
+        return
+    violation = np.inf
+    for _ in range(_NEWTON_STEPS):
+        moved = _newton_step(problem, state, model, slope, inner)
+        slope = loss.gradient(data.y, state.eta)
+        columns = model.columns
+        pen = restrict(problem.pen, columns)
+        gradient, _ = model.profiled_gradient(slope)
+        scale = _scale(problem, state)
+        scale = scale if problem.convex else scale[columns]
+        last, violation = violation, float(problem.penalty.violation(state.w[columns], gradient, scale, pen).max())
+        if violation <= inner or not moved:
+            return
+        if violation > _STALE * last:
+            model = make_model(data, loss.curvature(data.y, state.eta), len(state.members))
+            model.extend(columns)
+
+
+def _newton_step(problem, state, model, slope, inner):
+    """Minimise the model, then search along the step on the true objective; False when nothing moved."""
+    data, loss, penalty = problem.data, problem.data.loss, problem.penalty
+    columns = model.columns
+    pen = restrict(problem.pen, columns)
+    old = state.w[columns]
+    new, shift, _ = model.minimise(old, slope, penalty, problem.pen, 0.1 * inner)
+    step = new - old
+    full = np.zeros(data.n_coordinates)
+    full[columns] = step
+    direction = data.apply(full, columns[step != 0]) + shift
+    old_penalty = float(penalty.value(old, pen))
+    predicted = float(np.sum(data.weight @ (slope * direction))) + float(penalty.value(new, pen)) - old_penalty
+    if not np.any(direction):
+        return False
+    before = data.weight @ loss.value(data.y, state.eta) + old_penalty
+    length = 1.0
+    noise = 1e-15 * abs(before)
+    while length > 1e-10:
+        eta = state.eta + length * direction
+        point = old + length * step
+        after = data.weight @ loss.value(data.y, eta) + float(penalty.value(point, pen))
+        if after <= before + 1e-4 * length * predicted + noise:
+            state.w[columns] = point
+            state.b = state.b + length * shift
+            state.eta = eta
+            return True
+        length *= 0.5
+    return False

@@ -1,0 +1,133 @@
+"""Which points a problem is solved from: one for convex penalties, several for the others.
+
+A non-convex problem is solved from the null model, along a decreasing path of strengths with warm starts, and from the
+Lasso solution; the best of the certified points is kept.
+"""
+
+from types import SimpleNamespace
+
+import numpy as np
+
+from skreg._problem import Problem
+from skreg.penalties import L1
+from skreg.solvers._prox_newton import State
+
+_PATH = 10  # strengths on the way down to a single non-convex problem
+_LOOSE = 1e-3  # tolerance on the way
+
+
+def solve(problem, solver, state=None):
+    """Solve `problem` with `solver` from `state`; leaves the solution in `state` where one is given.
+
+    A given start is trusted as it is: the previous point on a path, or a warm start.
+    """
+    if problem.penalty.convex or state is not None or not isinstance(problem.data.y, np.ndarray):
+        return solver.solve(problem, state)
+    best, _ = solve_best(problem, solver, _starts(problem, solver))
+    return best
+
+
+def solve_best(problem, solver, starts):
+    """The best solution over several starts, and its state; converged solutions come first."""
+    best, where = None, None
+    for state in starts:
+        solution = solver.solve(problem, state)
+        if best is None or (not solution.converged, solution.objective) < (not best.converged, best.objective):
+            best, where = solution, state
+    return best, where
+
+
+def _starts(problem, solver):
+    """States to start from, sharing the Gram model of the squared loss."""
+    data, alpha = problem.data, problem.pen.alpha
+    loose = type(solver)(**{**solver.get_params(), "tol": max(solver.tol, _LOOSE)})
+    null = State(data)
+    yield null
+    top = strongest(problem)
+    walker = State(data)
+    walker.model = null.model
+    if 0 < alpha < top:
+        for strength in np.geomspace(top, alpha, _PATH + 1)[1:-1]:
+            loose.solve(with_alpha(problem, strength), walker)
+        yield walker
+    lasso = lasso_twin(problem)
+    if lasso is not None:
+        start = State(data)
+        start.model = walker.model
+        loose.solve(lasso, start)
+        yield start
+
+
+def path_starts(problem, solver, state):
+    """Starts for the next point of a path: the last point, and the Lasso solution."""
+    lasso = lasso_twin(problem)
+    if lasso is not None:
+        start = State(problem.data)
+        start.model = state.model
+        type(solver)(**{**solver.get_params(), "tol": max(solver.tol, _LOOSE)}).solve(lasso, start)
+        yield start
+    yield state
+
+
+def with_alpha(problem, alpha):
+    """The same problem at another strength of the penalty."""
+    return Problem(problem.data, problem.penalty, problem.pen._replace(alpha=float(alpha)))
+
+
+def lasso_twin(problem):
+    """The L1 problem that enters features at the same gradient as `problem` does, on the typical column."""
+    pen, data = problem.pen, problem.data
+    penalised = pen.weights > 0
+    if not penalised.any() or pen.alpha <= 0:
+        return None
+    curvature = np.array([np.median(data.penalty_curvature[penalised])])
+    bounds = np.array([-np.inf]), np.array([np.inf])
+    low, high = -300.0, 300.0  # log10 of the gradient; alpha_max grows with it
+    for _ in range(60):
+        mid = 0.5 * (low + high)
+        enters = problem.penalty.alpha_max(np.array([10.0**mid]), curvature, np.ones(1), *bounds)
+        low, high = (mid, high) if enters < pen.alpha else (low, mid)
+    penalty = L1()
+    return Problem(data, penalty, penalty.bind(10.0**high, pen.weights, pen.lower, pen.upper, None))
+
+
+def null_problem(problem):
+    """`problem` with every penalised coordinate held at zero: what remains is the unpenalised part."""
+    pen = problem.pen
+    held = pen.weights > 0
+    zeros = np.zeros(len(pen.weights))
+    penalty = L1()
+    lower, upper = np.where(held, zeros, pen.lower), np.where(held, zeros, pen.upper)
+    return Problem(problem.data, penalty, penalty.bind(1.0, pen.weights, lower, upper, None))
+
+
+def strongest(problem):
+    """Smallest alpha at which every penalised coordinate stays at zero."""
+    data, pen = problem.data, problem.pen
+    gradient, eta = data.null.gradient, None
+    if (pen.weights == 0).any():
+        from skreg.solvers._prox_newton import ProxNewton
+
+        state = State(data)
+        ProxNewton(tol=1e-10).solve(null_problem(problem), state)
+        eta = data.predictor(state.w, state.b)
+        gradient = data.gradient(data.loss.gradient(data.y, eta))
+    curvature = np.ones(len(gradient))
+    if not problem.penalty.convex:
+        curvature = data.scale(data.predictor(np.zeros(len(gradient)), data.null.intercept) if eta is None else eta)
+    return problem.penalty.alpha_max(gradient, curvature, pen.weights, pen.lower, pen.upper)
+
+
+def strengths(problem, n_alphas, eps):
+    """Decreasing grid of `n_alphas` strengths from the one that empties the model down to `eps` times it."""
+    top = strongest(problem)
+    if top <= np.finfo(float).tiny:
+        return np.full(n_alphas, np.finfo(float).tiny)
+    return np.geomspace(top, eps * top, n_alphas)
+
+
+def zero_point(data, xp, w=None, b=None):
+    """A start for solvers on other namespaces than NumPy's."""
+    if w is None:
+        w = xp.zeros(data.design.n_features * data.n_outputs, dtype=xp.float64)
+    return SimpleNamespace(w=w, b=b)

@@ -1,0 +1,222 @@
+"""Sparse regression with any loss and any separable penalty."""
+
+from numbers import Real
+
+from sklearn.base import RegressorMixin, _fit_context
+
+from skreg._backend import Interval, StrOptions, get_namespace
+from skreg._base import SparseLinearModel, constraints
+from skreg.losses import LOSSES, Loss
+from skreg.penalties import PENALTIES, SeparablePenalty
+
+REGRESSION = {name for name, loss in LOSSES.items() if not loss.classifier}
+
+
+class SparseRegressor(RegressorMixin, SparseLinearModel):
+    r"""Linear regression with a choice of loss and sparse penalty.
+
+    Minimises over the coefficients :math:`w` and the intercept :math:`b`
+
+    .. math::
+        \frac{1}{\sum_i s_i} \sum_i s_i \, \ell(y_i, x_i^\top w + b + o_i) + \alpha \, \Omega(w)
+        \quad\text{subject to}\quad l_j \le w_j \le u_j
+
+    with sample weights :math:`s_i` and offsets :math:`o_i`. The result carries its certificate: the duality gap of
+    convex problems, the KKT violation of all.
+
+    Parameters
+    ----------
+    loss : {"squared", "huber", "poisson", "gamma", "tweedie"} or Loss, default="squared"
+        The loss, by name or as an object of `skreg.losses` where it has a parameter to set, such as
+        ``Huber(delta=2.0)`` or ``Tweedie(power=1.7)``. Poisson, gamma and Tweedie losses have a log link.
+    penalty : {"l1", "elastic_net", "mcp", "scad", "l0", "cel0", "log_sum", "lq"} or SeparablePenalty, default="l1"
+        The penalty, by name or as an object of `skreg.penalties`.
+    alpha : float, default=1.0
+        Strength of the penalty, in units of the gradient of the mean loss for "l1".
+    l1_ratio : float, default=None
+        Share of the L1 norm in "elastic_net", between 0 and 1; None means 0.5.
+    gamma : float, default=None
+        Concavity of "mcp" (above 1; None means 3) and "scad" (above 2; None means 3.7); larger is closer to "l1".
+    q : float, default=None
+        Exponent of "lq", between 0 and 1; None means 0.5.
+    eps : float, default=None
+        Scale of the coefficients in "log_sum"; None means 0.1.
+    fit_intercept : bool, default=True
+        Whether to fit an intercept, which is never penalised.
+    standardize : bool, default=False
+        Penalise the coefficients of features divided by their (weighted) standard deviations. `coef_` stays in the
+        units of X.
+    positive : bool, default=False
+        Constrain the coefficients to be non-negative.
+    penalty_weights : array-like of shape (n_features,) or dict, default=None
+        Multiplies `alpha` for each feature: 0 leaves a feature unpenalised, inf leaves it out. A dict maps column
+        names of a data frame to weights; columns that it does not name have weight 1.
+    lower, upper : float, array-like of shape (n_features,) or dict, default=None
+        Bounds of the coefficients, ``lower <= 0 <= upper``; None means unbounded.
+    max_iter : int, default=200
+        Largest number of passes over the data.
+    tol : float, default=1e-6
+        Stop when the duality gap (KKT violation for non-convex penalties) is at most `tol` times that of the null
+        model, so that rescaling y changes nothing.
+    warm_start : bool, default=False
+        Start from the previous fit's coefficients.
+
+    Attributes
+    ----------
+    coef_ : ndarray of shape (n_features,)
+        Coefficients in the units of X.
+    intercept_ : float
+        Intercept; 0.0 if ``fit_intercept=False``.
+    n_iter_ : int
+        Passes over the data.
+    dual_gap_ : float
+        Duality gap over that of the null model (its mean loss above the saturated model's): an upper bound of how
+        much the objective can still fall; inf where the problem is not convex.
+    kkt_violation_ : float
+        Largest violation of the optimality conditions over the largest gradient entry of the null model.
+    converged_ : bool
+        Whether `tol` was reached.
+    n_features_in_ : int
+        Number of features seen in `fit`.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, where X has string column names.
+
+    See Also
+    --------
+    Lasso : Squared loss with the L1 norm.
+    SparseClassifier : The same for classes.
+    skreg.model_selection.regularization_path : Solutions for a grid of alphas.
+
+    Notes
+    -----
+    Non-convex penalties are solved from the null model, along a path of decreasing alphas and from the Lasso solution;
+    the best point is kept. It is a local minimum.
+
+    References
+    ----------
+    .. [1] J. Friedman, T. Hastie, R. Tibshirani (2010). Regularization paths for generalized linear models via
+       coordinate descent. Journal of Statistical Software 33(1).
+    .. [2] J. D. Lee, Y. Sun, M. A. Saunders (2014). Proximal Newton-type methods for minimizing composite functions.
+       SIAM Journal on Optimization 24(3).
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> from skreg import SparseRegressor
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> model = SparseRegressor(loss="poisson", penalty="l1", alpha=0.05, standardize=True).fit(X, y)
+    >>> int((model.coef_ != 0).sum())
+    10
+    >>> model.dual_gap_ <= model.tol
+    True
+    """
+
+    _parameter_constraints = constraints(
+        loss=[StrOptions(REGRESSION), Loss],
+        penalty=[StrOptions(set(PENALTIES)), SeparablePenalty],
+        l1_ratio=[Interval(Real, 0, 1, closed="both"), None],
+        gamma=[Interval(Real, 1, None, closed="neither"), None],
+        q=[Interval(Real, 0, 1, closed="neither"), None],
+        eps=[Interval(Real, 0, None, closed="neither"), None],
+    )
+
+    def __init__(
+        self,
+        loss="squared",
+        penalty="l1",
+        alpha=1.0,
+        *,
+        l1_ratio=None,
+        gamma=None,
+        q=None,
+        eps=None,
+        fit_intercept=True,
+        standardize=False,
+        positive=False,
+        penalty_weights=None,
+        lower=None,
+        upper=None,
+        max_iter=200,
+        tol=1e-6,
+        warm_start=False,
+    ):
+        self.loss = loss
+        self.penalty = penalty
+        self.alpha = alpha
+        self.l1_ratio = l1_ratio
+        self.gamma = gamma
+        self.q = q
+        self.eps = eps
+        self.fit_intercept = fit_intercept
+        self.standardize = standardize
+        self.positive = positive
+        self.penalty_weights = penalty_weights
+        self.lower = lower
+        self.upper = upper
+        self.max_iter = max_iter
+        self.tol = tol
+        self.warm_start = warm_start
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y, sample_weight=None, offset=None):
+        """Fit the model.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, sparse array} of shape (n_samples, n_features)
+            Training data; sparse data is never densified.
+        y : array-like of shape (n_samples,)
+            Target.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights of the samples; an integer weight equals that many copies of the row.
+        offset : array-like of shape (n_samples,), default=None
+            Known part of the linear predictor, such as the logarithm of an exposure.
+
+        Returns
+        -------
+        self : SparseRegressor
+            The fitted model.
+
+        Raises
+        ------
+        ValueError
+            If an argument has a wrong shape or value; the message names it.
+        """
+        prepared = self._pose(X, y, sample_weight, offset)
+        self._set_fitted(prepared, self._solve(prepared, self._warm(prepared)))
+        return self
+
+    def _pose(self, X, y, sample_weight=None, offset=None):
+        X, y = self._validate(X, y, y_numeric=True)
+        return self._prepare(X, y, sample_weight, offset)
+
+    def predict(self, X, offset=None):
+        """Mean of the target: the linear predictor through the inverse link of the loss.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, sparse array} of shape (n_samples, n_features)
+            Samples.
+        offset : array-like of shape (n_samples,), default=None
+            Known part of the linear predictor.
+
+        Returns
+        -------
+        y_pred : ndarray of shape (n_samples,)
+            Predictions in the units of y.
+        """
+        eta = self._linear_predictor(X, offset)
+        xp, _ = get_namespace(eta)
+        return self._loss().inverse_link(eta, xp)
+
+    def _loss(self):
+        loss = super()._loss()
+        if loss.classifier:
+            raise ValueError(f"loss={self.loss!r} is for classes; use SparseClassifier.")
+        return loss
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        loss = self.loss if isinstance(self.loss, str) else getattr(self.loss, "name", "")
+        tags.target_tags.positive_only = loss in {"poisson", "gamma", "tweedie"}
+        return tags

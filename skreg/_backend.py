@@ -19,9 +19,15 @@ __all__ = [
     "get_namespace_and_device",
     "is_numpy",
     "move_to",
+    "to_numpy",
 ]
 
 
 def is_numpy(xp):
     """Whether `xp` is NumPy, bare or wrapped by array_api_compat."""
     return xp is np or xp.__name__ in {"numpy", "array_api_compat.numpy", "sklearn.externals.array_api_compat.numpy"}
+
+
+def to_numpy(x):
+    """`x` as a NumPy array on the host, whatever namespace and device hold it."""
+    return move_to(x, xp=np, device="cpu")

@@ -1,16 +1,25 @@
 """The one template behind all linear estimators: validate, pose the problem, solve it, report it."""
 
 import warnings
-from dataclasses import dataclass, replace
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from numbers import Integral, Real
 
 import numpy as np
 import scipy.sparse as sp
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
-from skreg._backend import Interval, check_same_namespace, get_namespace, get_namespace_and_device, is_numpy, move_to
+from skreg._backend import (
+    Interval,
+    check_same_namespace,
+    get_namespace,
+    get_namespace_and_device,
+    is_numpy,
+    move_to,
+    to_numpy,
+)
 from skreg._design import DesignMatrix, as_design
 from skreg._problem import Data, Problem
 from skreg.losses import get_loss
@@ -29,8 +38,10 @@ class Prepared:
     upper: object
     n_outputs: int
     dtype: object
+    n_samples: float = 1.0  # as information criteria count them: see `effective_samples`
     xp: object = np
     device: object = None
+    fitted: dict = field(default_factory=dict)  # attributes of the fitted model that are known before it is solved
 
     def problem(self, alpha):
         """The problem at one strength of the penalty."""
@@ -44,7 +55,7 @@ class Prepared:
         coef = w if self.n_outputs == 1 else xp.reshape(w, (self.n_outputs, -1))
         if self.data.design.scale is not None:
             coef = coef / self.data.design.scale
-        return xp.astype(coef, self.dtype), b if isinstance(b, float) else xp.astype(b, self.dtype)
+        return xp.astype(coef, self.dtype), float(b) if self.n_outputs == 1 else xp.astype(b, self.dtype)
 
     def state(self, coef=None, intercept=None):
         """Where a solver starts: the null model, or the given coefficients in the units of X."""
@@ -55,14 +66,17 @@ class Prepared:
         if self.data.design.scale is not None:
             w = xp.reshape(xp.reshape(w, (self.n_outputs, -1)) * self.data.design.scale, (-1,))
         w = xp.minimum(xp.maximum(w, self.lower), self.upper)
-        b = xp.astype(xp.asarray(intercept), xp.float64) if self.n_outputs > 1 else float(np.ravel(intercept)[0])
+        if self.n_outputs > 1:
+            b = xp.astype(xp.asarray(intercept), xp.float64)
+        else:
+            b = intercept if isinstance(intercept, float) else float(xp.reshape(xp.asarray(intercept), (-1,))[0])
         return State(self.data, w, b) if is_numpy(xp) else zero_point(self.data, xp, w, b)
 
     def with_target(self, y):
         """The same problem for another target, on the same design."""
         xp = self.xp
         y = xp.astype(move_to(y, xp=xp, device=self.device), xp.float64)
-        return replace(self, data=replace(self.data, y=y))
+        return replace(self, data=replace(self.data, y=without_ignored(y, self.data.weight, xp)))
 
     def solver(self, tol, max_iter):
         """Proximal Newton on NumPy and scipy data; accelerated proximal gradient in any other namespace."""
@@ -100,34 +114,40 @@ class SparseLinearModel(BaseEstimator):
             self, X, y, accept_sparse=["csc", "csr"], dtype=[xp.float64, xp.float32], accept_large_sparse=True, **check
         )
 
+    def _pose(self, X, y, sample_weight=None, offset=None):
+        """The problem that `fit` solves; leaves no attribute but those of `validate_data`."""
+        X, y = self._validate(X, y, y_numeric=True)
+        return self._prepare(X, y, sample_weight, offset)
+
     def _prepare(self, X, y, sample_weight=None, offset=None, n_outputs=1):
         """Pose the problem for validated X and a target in the loss's own encoding."""
         loss, penalty = self._loss_for(n_outputs), self._penalty()
         xp, _, device = get_namespace_and_device(X)
-        n_samples, n_features = X.shape
-        dtype = X.dtype
-        y = xp.astype(move_to(y, xp=xp, device=device), xp.float64)
-        weight = _check_sample_weight(sample_weight, n_samples, X)
-        offset = _check_offset(offset, n_samples, X, n_outputs)
-        loss.check_target(y[weight > 0] if is_numpy(xp) else y)
-        if not sp.issparse(X) and X.dtype != xp.float64:
-            X = xp.astype(X, xp.float64)
-        if is_numpy(xp):
-            design = as_design(X)
-            design = design.standardized(weight) if self.standardize else design
-        else:
-            scale = None
-            if self.standardize:
-                scale = xp.sqrt(xp.sum(weight[:, None] * (X - weight @ X) ** 2, axis=0))
-                scale = xp.where(scale > 0, scale, xp.ones_like(scale))
-            design = DesignMatrix(X, scale)
+        dtype, n_features = X.dtype, X.shape[1]
+        raw_weight = check_sample_weight(sample_weight, X)
+        weight = _normalized(raw_weight, xp)
+        offset = check_offset(offset, X, n_outputs)
+        y = without_ignored(xp.astype(move_to(y, xp=xp, device=device), xp.float64), weight, xp)
+        loss.check_target(y)
+        if X.dtype != xp.float64:
+            X = X.astype(np.float64) if sp.issparse(X) else xp.astype(X, xp.float64)
+        design = self._design(X, weight, xp)
         weights, lower, upper = self._weights_and_bounds(n_features)
         if design.scale is not None:
-            scale = np.asarray(design.scale) if is_numpy(xp) else _to_numpy(design.scale)
+            scale = to_numpy(design.scale)
             lower, upper = lower * scale, upper * scale
         arrays = [xp.asarray(np.tile(a, n_outputs), device=device) for a in (weights, lower, upper)]
         data = Data(design, y, weight, loss, bool(self.fit_intercept), offset)
-        return Prepared(data, penalty, *arrays, n_outputs, dtype, xp, device)
+        return Prepared(data, penalty, *arrays, n_outputs, dtype, effective_samples(raw_weight, xp), xp, device)
+
+    def _design(self, X, weight, xp):
+        if is_numpy(xp):
+            design = as_design(X)
+            return design.standardized(weight) if self.standardize else design
+        if not self.standardize:
+            return DesignMatrix(X, None)
+        scale = xp.sqrt(xp.sum(weight[:, None] * (X - weight @ X) ** 2, axis=0))
+        return DesignMatrix(X, xp.where(scale > 0, scale, xp.ones_like(scale)))
 
     def _loss_for(self, n_outputs):
         return self._loss()
@@ -137,40 +157,56 @@ class SparseLinearModel(BaseEstimator):
         weights = per_feature(self.penalty_weights, "penalty_weights", 1.0, n_features, names)
         lower = per_feature(self.lower, "lower", -np.inf, n_features, names)
         upper = per_feature(self.upper, "upper", np.inf, n_features, names)
-        if np.isnan(weights).any() or (weights < 0).any():
-            raise ValueError("penalty_weights must be non-negative; 0 leaves a feature unpenalised, inf leaves it out.")
-        if not ((lower <= 0).all() and (upper >= 0).all()):
-            raise ValueError("lower must be <= 0 and upper >= 0 for every feature: 0 has to be allowed.")
+        if (weights < 0).any():
+            raise ValueError(
+                f"penalty_weights must be non-negative; got {weights.min()}. "
+                "0 leaves a feature unpenalised, inf leaves it out."
+            )
+        if (lower > 0).any():
+            raise ValueError(f"lower must be <= 0 for every feature, so that 0 is allowed; got {lower.max()}.")
+        if (upper < 0).any():
+            raise ValueError(f"upper must be >= 0 for every feature, so that 0 is allowed; got {upper.min()}.")
         if self.positive:
             lower = np.zeros(n_features)
         out = np.isinf(weights)
         return np.where(out, 1.0, weights), np.where(out, 0.0, lower), np.where(out, 0.0, upper)
 
     # ------------------------------------------------------------ solving
+    def _fit(self, X, y, sample_weight, offset):
+        """Pose and solve; the body of every `fit` with one target."""
+        with unchanged_on_error(self):
+            prepared = self._pose(X, y, sample_weight, offset)
+            self._set_fitted(prepared, self._solve(prepared, self._warm(prepared)))
+        return self
+
     def _solve(self, prepared, start=None):
         """Solve at `alpha`, warn where the certificate was not reached, and return the solution."""
         solution = solve(prepared.problem(self.alpha), prepared.solver(self.tol, self.max_iter), start)
-        self._warn(solution)
+        self._warn(solution, stacklevel=6)  # user, wrapper of fit, fit, _fit, here, _warn
         return solution
 
-    def _warn(self, solution):
+    def _warn(self, solution, stacklevel):
         if not solution.converged:
             convex = np.isfinite(solution.dual_gap)
             what, value = ("duality gap", solution.dual_gap) if convex else ("KKT violation", solution.kkt_violation)
             warnings.warn(
-                f"{type(self).__name__} stopped after {solution.n_iter} iterations at a relative {what} of {value:.1e}, "
-                f"above tol={self.tol:.1e}. Increase max_iter or tol, scale the features (standardize=True), or "
-                "increase alpha.",
+                f"{type(self).__name__} stopped after n_iter_={solution.n_iter} iterations (max_iter={self.max_iter}) "
+                f"at a relative {what} of {value:.1e}, above tol={self.tol:.1e}: the solution is not certified. Increase "
+                "max_iter or tol, scale the features (standardize=True), or increase alpha.",
                 ConvergenceWarning,
-                stacklevel=3,
+                stacklevel=stacklevel,
             )
 
     def _set_fitted(self, prepared, solution):
-        self.coef_, self.intercept_ = prepared.coefficients(solution.coef, solution.intercept)
-        self.n_iter_ = solution.n_iter
-        self.dual_gap_ = solution.dual_gap
-        self.kkt_violation_ = solution.kkt_violation
-        self.converged_ = solution.converged
+        vars(self).update(prepared.fitted)
+        self._set_coefficients(*prepared.coefficients(solution.coef, solution.intercept))
+        self.n_iter_ = int(solution.n_iter)
+        self.dual_gap_ = float(solution.dual_gap)
+        self.kkt_violation_ = float(solution.kkt_violation)
+        self.converged_ = bool(solution.converged)
+
+    def _set_coefficients(self, coef, intercept):
+        self.coef_, self.intercept_ = coef, intercept
 
     def _warm(self, prepared):
         """The previous fit as a start, where warm_start asks for it and the shapes allow it."""
@@ -181,14 +217,13 @@ class SparseLinearModel(BaseEstimator):
         return prepared.state(self.coef_, self.intercept_)
 
     def _at(self, path, k):
-        """This estimator, fitted at entry `k` of a path."""
-        from sklearn.base import clone
-
-        model = clone(self).set_params(alpha=path.alphas[k])
+        """A copy of this estimator, fitted at entry `k` of a path."""
+        model = clone(self).set_params(alpha=float(path.alphas[k]))
         vars(model).update({name: value for name, value in vars(self).items() if name.endswith("_")})
-        model.coef_, model.intercept_ = path.coefs[k], path.intercepts[k]
-        model.n_iter_, model.dual_gap_ = path.n_iters[k], path.dual_gaps[k]
-        model.kkt_violation_ = path.kkt_violations[k]
+        intercept = path.intercepts[k]
+        model._set_coefficients(path.coefs[k], float(intercept) if np.ndim(intercept) == 0 else intercept)
+        model.n_iter_, model.dual_gap_ = int(path.n_iters[k]), float(path.dual_gaps[k])
+        model.kkt_violation_, model.converged_ = float(path.kkt_violations[k]), bool(path.converged[k])
         return model
 
     # ------------------------------------------------------------ prediction
@@ -198,26 +233,38 @@ class SparseLinearModel(BaseEstimator):
         xp, _ = get_namespace(X)
         X = validate_data(self, X, accept_sparse=["csc", "csr"], dtype=[xp.float64, xp.float32], reset=False)
         eta = X @ self.coef_.T + self.intercept_
-        if offset is not None:
-            n_outputs = self.coef_.shape[0] if self.coef_.ndim == 2 else 1
-            eta = eta + _check_offset(offset, X.shape[0], X, n_outputs)
-        return eta
+        return eta if offset is None else eta + self._known_part(offset, X)
+
+    def _known_part(self, offset, X):
+        """A valid `offset`, in a shape that adds to the linear predictor of X."""
+        n_outputs = self.coef_.shape[0] if self.coef_.ndim == 2 else 1
+        offset = check_offset(offset, X, n_outputs)
+        return offset[:, None] if n_outputs == 1 and self.coef_.ndim == 2 else offset
 
 
-def follow_path(estimator, prepared, alphas):
-    """Solutions for decreasing `alphas`, each from the one before; non-convex ones from the Lasso's too."""
-    solver = prepared.solver(estimator.tol, estimator.max_iter)
+@contextmanager
+def unchanged_on_error(estimator):
+    """Leave the estimator as it was where a fit fails: the previous fit whole, or nothing half-fitted."""
+    before = dict(vars(estimator))
+    try:
+        yield
+    except BaseException:
+        vars(estimator).clear()
+        vars(estimator).update(before)
+        raise
+
+
+def follow_path(prepared, alphas, tol, max_iter):
+    """Yield the solutions for decreasing `alphas`, each from the one before; non-convex ones from the Lasso's too."""
+    solver = prepared.solver(tol, max_iter)
     state = prepared.state()
-    solutions = []
     for alpha in alphas:
         problem = prepared.problem(alpha)
         if problem.penalty.convex:
             solution = solver.solve(problem, state)
         else:
             solution, state = solve_best(problem, solver, path_starts(problem, solver, state))
-        estimator._warn(solution)
-        solutions.append(solution)
-    return solutions
+        yield solution
 
 
 def per_feature(value, name, default, n_features, feature_names):
@@ -225,19 +272,13 @@ def per_feature(value, name, default, n_features, feature_names):
     if value is None:
         return np.full(n_features, default)
     if isinstance(value, dict):
-        if feature_names is None:
-            raise ValueError(f"{name} is a dict of column names, but X has no column names; pass a data frame.")
-        result = np.full(n_features, default)
-        place = {feature: j for j, feature in enumerate(feature_names)}
-        for feature, number in value.items():
-            if feature not in place:
-                raise ValueError(f"{name} names the column {feature!r}, which X does not have.")
-            result[place[feature]] = number
-        return result
+        return _per_named_feature(value, name, default, n_features, feature_names)
     try:
         result = np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError):
-        raise ValueError(f"{name} must be a number, an array of numbers or a dict of column names; got {value!r}.") from None
+        raise ValueError(
+            f"{name} must be a number, an array of numbers or a dict of column names; got {value!r}."
+        ) from None
     if result.ndim == 0:
         result = np.full(n_features, float(result))
     if result.shape != (n_features,):
@@ -247,11 +288,26 @@ def per_feature(value, name, default, n_features, feature_names):
     return result
 
 
-def _check_sample_weight(sample_weight, n_samples, X):
-    """Weights that sum to one, in the namespace of X."""
+def _per_named_feature(value, name, default, n_features, feature_names):
+    if feature_names is None:
+        raise ValueError(f"{name} is a dict of column names, but X has no column names; pass a data frame.")
+    result = np.full(n_features, default)
+    place = {feature: j for j, feature in enumerate(feature_names)}
+    for feature, number in value.items():
+        if feature not in place:
+            raise ValueError(f"{name} names the column {feature!r}, which X does not have.")
+        if not isinstance(number, Real) or np.isnan(number):
+            raise ValueError(f"{name} must give a number for each column; got {number!r} for {feature!r}.")
+        result[place[feature]] = number
+    return result
+
+
+def check_sample_weight(sample_weight, X):
+    """Valid weights, one a row of X, in float64 and in its namespace; ones where there are none."""
     xp, _, device = get_namespace_and_device(X)
+    n_samples = X.shape[0]
     if sample_weight is None:
-        return xp.full((n_samples,), 1.0 / n_samples, dtype=xp.float64, device=device)
+        return xp.ones((n_samples,), dtype=xp.float64, device=device)
     if np.isscalar(sample_weight):
         sample_weight = xp.full((n_samples,), float(sample_weight), dtype=xp.float64, device=device)
     sample_weight = move_to(sample_weight, xp=xp, device=device)
@@ -259,37 +315,59 @@ def _check_sample_weight(sample_weight, n_samples, X):
         sample_weight, dtype=xp.float64, ensure_2d=False, input_name="sample_weight", ensure_min_samples=0
     )
     if weight.ndim != 1:
-        raise ValueError("Sample weights must be 1D array or scalar")
+        raise ValueError(f"Sample weights must be 1D array or scalar; sample_weight has {weight.ndim} dimensions.")
     if weight.shape[0] != n_samples:
-        raise ValueError(f"sample_weight.shape == {weight.shape}, expected {(n_samples,)}!")
+        raise ValueError(f"sample_weight.shape == {tuple(weight.shape)}, expected {(n_samples,)}!")
     if bool(xp.any(weight < 0)):
-        raise ValueError("Negative values in data passed to `sample_weight`.")
-    total = xp.sum(weight / xp.max(weight)) if bool(xp.any(weight > 0)) else 0.0
-    if not total > 0:
+        raise ValueError(f"sample_weight must be non-negative; the smallest value is {float(xp.min(weight))}.")
+    if not bool(xp.any(weight > 0)):
         raise ValueError("Sample weights must contain at least one non-zero number: sample_weight is all zero.")
-    return weight / xp.max(weight) / total
+    return weight
 
 
-def _check_offset(offset, n_samples, X, n_outputs):
+def _normalized(weight, xp):
+    """The weights over their sum, in an order of divisions that neither overflows nor underflows."""
+    weight = weight / xp.max(weight)
+    return weight / xp.sum(weight)
+
+
+def effective_samples(weight, xp):
+    """Number of samples as information criteria count them: the larger of the weights' sum and Kish's size.
+
+    It is the sum for integer weights, which count copies of rows, and does not change for weights scaled to sum to 1.
+    """
+    total = float(xp.sum(weight))
+    return max(total, float(1.0 / xp.sum(_normalized(weight, xp) ** 2)))
+
+
+def without_ignored(y, weight, xp):
+    """`y` with the entries of weight 0 set to that of largest weight: they count for nothing, so may not hurt."""
+    ignored = weight == 0
+    if not bool(xp.any(ignored)):
+        return y
+    kept = y[int(xp.argmax(weight)), ...]
+    return xp.where(ignored if y.ndim == 1 else ignored[:, None], kept, y)
+
+
+def check_offset(offset, X, n_outputs):
+    """A valid offset in float64 and in the namespace of X, or None."""
     if offset is None:
         return None
     xp, _, device = get_namespace_and_device(X)
     offset = move_to(offset, xp=xp, device=device)
-    offset = check_array(offset, dtype=xp.float64, ensure_2d=False, input_name="offset", ensure_min_samples=0)
-    shape = (n_samples,) if n_outputs == 1 else (n_samples, n_outputs)
+    offset = check_array(
+        offset, dtype=xp.float64, ensure_2d=False, input_name="offset", ensure_min_samples=0, ensure_min_features=0
+    )
+    shape = (X.shape[0],) if n_outputs == 1 else (X.shape[0], n_outputs)
     if tuple(offset.shape) != shape:
         raise ValueError(f"offset must have shape {shape}; got {tuple(offset.shape)}.")
     return offset
 
 
-def _to_numpy(x):
-    return np.from_dlpack(x) if not hasattr(x, "get") else x.get()
-
-
 def constraints(**special):
     """Parameter constraints that all the estimators share, with an estimator's own."""
     return {
-        "alpha": [Interval(Real, 0, None, closed="left")],
+        "alpha": [Interval(Real, 0, np.inf, closed="left")],
         "fit_intercept": ["boolean"],
         "standardize": ["boolean"],
         "positive": ["boolean"],
@@ -297,7 +375,7 @@ def constraints(**special):
         "lower": ["array-like", dict, Real, None],
         "upper": ["array-like", dict, Real, None],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "tol": [Interval(Real, 0, None, closed="left")],
+        "tol": [Interval(Real, 0, np.inf, closed="left")],
         "warm_start": ["boolean"],
         **special,
     }

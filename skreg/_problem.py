@@ -210,8 +210,7 @@ def _feasible(problem, w, eta, slope, gradient):
         return slope, gradient
     curvature = data.loss.curvature(data.y, eta)
     if data.loss.multi_output:  # Hessian of sample i: diag(p_i) - p_i p_i'
-        weighted = curvature.T * data.weight
-        step = np.linalg.pinv(np.diag(weighted.sum(1)) - weighted @ curvature) @ total
+        step = softmax_intercept_inverse(data.weight, curvature) @ total
         move = curvature * (step - (curvature @ step)[:, None])
     else:
         mass = data.weight @ curvature
@@ -235,3 +234,14 @@ def _feasible_free(data, free, eta, slope):
     gradient = data.gradient(slope)
     gradient[free] = 0.0
     return slope, gradient
+
+
+def softmax_intercept_inverse(weight, probabilities):
+    """Pseudo-inverse of the intercepts' second derivatives, sum_i s_i (diag(p_i) - p_i p_i').
+
+    Its null space is the vector of ones, known beforehand: no eigenvalue has to be judged small.
+    """
+    weighted = probabilities.T * weight
+    block = np.diag(weighted.sum(1)) - weighted @ probabilities
+    trace = np.trace(block)
+    return np.linalg.inv(block + trace / len(block) ** 2) - 1.0 / trace

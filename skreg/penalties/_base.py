@@ -42,6 +42,8 @@ class SeparablePenalty(Parameterised):
         The name by which estimators find the penalty.
     convex : bool
         Convex penalties also give `conjugate` and `dual_scale`, which certify a solution by its duality gap.
+    piecewise_quadratic : bool
+        Each phi_j is quadratic on either side of zero: the minimum is a linear system once the signs are known.
     leaves : dict
         The scalar face: ``{"prox": function, "value": function}``.
 
@@ -57,6 +59,7 @@ class SeparablePenalty(Parameterised):
 
     name = ""
     convex = False
+    piecewise_quadratic = False
     leaves: dict = {}
 
     def bind(self, alpha, weights, lower, upper, curvature):

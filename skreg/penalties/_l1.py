@@ -46,6 +46,7 @@ class L1(SeparablePenalty):
 
     name = "l1"
     convex = True
+    piecewise_quadratic = True
     leaves = {"prox": l1_prox, "value": l1_value}
 
     def values(self, w, pen, xp=np):

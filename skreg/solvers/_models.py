@@ -6,11 +6,12 @@ penalty over its coordinates. `GramModel` holds the matrix of second derivatives
 
 import numpy as np
 
+from skreg._problem import softmax_intercept_inverse
 from skreg.kernels._gram_cd import gram_kernel
 from skreg.kernels._residual_cd import DenseColumns, SparseColumns, residual_kernel
 from skreg.kernels._specialize import as_kernel_array
 from skreg.penalties import restrict
-from skreg.solvers._newton_finish import newton_step
+from skreg.solvers._newton_finish import newton_step, pivot
 
 _SWEEPS = 8  # sweeps of coordinate descent between two Newton steps
 _SPARSE_GRAM = 256  # coordinates beyond which sparse columns are swept in residual form
@@ -43,6 +44,7 @@ class GramModel:
         self.columns = np.empty(0, dtype=np.int64)
         self.place = np.full(data.n_coordinates, -1, dtype=np.int64)
         self.H = np.empty((0, 0))
+        self.rank = data.design.n_samples - bool(data.fit_intercept)
         self._set_curvature(curvature)
 
     def _set_curvature(self, curvature):
@@ -83,9 +85,8 @@ class GramModel:
             scale = self.data.design.scale
             self.moments = self.means[self.columns] / (1.0 if scale is None else scale[self.columns])
 
-    def profiled_gradient(self, slope):
+    def profiled(self, gradient, slope):
         """Gradient over the model's coordinates when the intercept moves with them, and the intercept's own."""
-        gradient = self.data.gradient(slope, self.columns)
         own = self.data.weight @ slope
         return (gradient if self.moments is None else gradient - self.moments * own), own
 
@@ -93,25 +94,40 @@ class GramModel:
         """Change of the intercept that goes with a change `step` of the coordinates."""
         return 0.0 if self.moments is None else -(own / self.total + self.moments @ step)
 
-    def minimise(self, w, slope, penalty, pen, tol, max_epochs=10_000):
+    def minimise(self, w, gradient, slope, penalty, pen, tol, max_epochs=10_000):
         """Minimiser of the model plus the penalty from `w`, the intercept's change beside it, and the sweeps done."""
-        gradient, own = self.profiled_gradient(slope)
+        gradient, own = self.profiled(gradient, slope)
+        gradient = np.array(gradient)
         new = w.copy()
-        n_epochs = descend(self.H, new, gradient, penalty, restrict(pen, self.columns), tol, max_epochs)
+        n_epochs = descend(self.H, new, gradient, penalty, restrict(pen, self.columns), tol, max_epochs, self.rank)
         return new, self.intercept_step(new - w, own), n_epochs
 
 
-def descend(H, w, gradient, penalty, pen, tol, max_epochs):
-    """Minimise 1/2 d'Hd + gradient'd + penalty(w + d) by sweeps and Newton steps; `w`, `gradient` change in place."""
+def descend(H, w, gradient, penalty, pen, tol, max_epochs, rank):
+    """Minimise 1/2 d'Hd + gradient'd + penalty(w + d); `w` and `gradient` change in place.
+
+    Block pivoting where the penalty allows it, coordinate descent with Newton steps on the support elsewhere, or where
+    pivoting does not lead on. `rank` bounds that of `H`. Returns the number of sweeps.
+    """
     kernel = gram_kernel(penalty)
     matrix = as_kernel_array(H)
+    can_pivot = penalty.piecewise_quadratic and _only_signs(pen)
     n_epochs = 0
+    if can_pivot and w.any() and pivot(H, w, gradient, penalty, pen, tol, rank):
+        return 1
     while True:
         done, worst = kernel(matrix, w, gradient, pen, min(_SWEEPS, max_epochs - n_epochs), tol)
         n_epochs += done
         if worst <= tol or n_epochs >= max_epochs:
             return n_epochs
+        if can_pivot and pivot(H, w, gradient, penalty, pen, tol, rank):
+            return n_epochs
         newton_step(H, w, gradient, penalty, pen)
+
+
+def _only_signs(pen):
+    """Whether all bounds are infinite or zero."""
+    return bool(((pen.lower == 0) | np.isneginf(pen.lower)).all() and ((pen.upper == 0) | np.isposinf(pen.upper)).all())
 
 
 class MultinomialGramModel(GramModel):
@@ -132,11 +148,11 @@ class MultinomialGramModel(GramModel):
 
     def _set_curvature(self, curvature):
         data = self.data
+        self.rank *= data.n_outputs
         self.probabilities = curvature
         self.means = None
         self.moments = None
-        weighted = (curvature.T * data.weight).T
-        self.inverse = np.linalg.pinv(np.diag(weighted.sum(0)) - curvature.T @ weighted, hermitian=True)
+        self.inverse = softmax_intercept_inverse(data.weight, curvature)
 
     def _pair_weight(self, k, l):
         """Weights of block (k, l): non-negative on the diagonal, non-positive off it."""
@@ -176,8 +192,7 @@ class MultinomialGramModel(GramModel):
         self.moments = mixed @ self.inverse
         self.H[:m, :m] -= self.moments @ mixed.T
 
-    def profiled_gradient(self, slope):
-        gradient = self.data.gradient(slope, self.columns)
+    def profiled(self, gradient, slope):
         own = self.data.weight @ slope
         return (gradient if self.moments is None else gradient - self.moments @ own), own
 
@@ -208,9 +223,9 @@ class ResidualModel:
         self.curvature = design.curvature(self.weight, centred, self.columns)
         self.moments = design.rmatvec(self.weight, self.columns) / self.total if centred else None
 
-    profiled_gradient = GramModel.profiled_gradient
+    profiled = GramModel.profiled
 
-    def minimise(self, w, slope, penalty, pen, tol, max_epochs=10_000):
+    def minimise(self, w, gradient, slope, penalty, pen, tol, max_epochs=10_000):
         """As `GramModel.minimise`."""
         shift = float(self.data.weight @ slope) / self.total if self.moments is not None else 0.0
         kernel = residual_kernel(penalty, self.data.design.is_sparse)

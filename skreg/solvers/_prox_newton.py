@@ -60,7 +60,8 @@ class ProxNewton(Parameterised):
             if state.eta is None:
                 state.eta = data.predictor(state.w, state.b)
             slope = data.loss.gradient(data.y, state.eta)
-            certificate = certify(problem, state.w, state.eta, slope, data.gradient(slope), _scale(problem, state))
+            gradient = data.gradient(slope)
+            certificate = certify(problem, state.w, state.eta, slope, gradient, _scale(problem, state))
             measure = certificate.gap if problem.convex else certificate.violation
             if measure <= target or n_iter == self.max_iter:
                 break
@@ -68,7 +69,7 @@ class ProxNewton(Parameterised):
             if not grown and certificate.violation > 0.5 * previous:
                 accuracy *= 0.01
             previous = certificate.violation
-            _descend(problem, state, slope, accuracy * certificate.violation)
+            _descend(problem, state, slope, gradient, accuracy * certificate.violation)
         return Solution(
             state.w.copy(),
             state.b,
@@ -99,7 +100,7 @@ def _grow(state, certificate, problem):
     return len(new)
 
 
-def _descend(problem, state, slope, inner):
+def _descend(problem, state, slope, gradient, inner):
     """Lower the objective over the working set until its violation is at most `inner`."""
     data, loss = problem.data, problem.data.loss
     if loss.quadratic and isinstance(state.model, GramModel):
@@ -107,24 +108,23 @@ def _descend(problem, state, slope, inner):
     else:
         model = make_model(data, loss.curvature(data.y, state.eta), len(state.members))
     model.extend(state.members)
+    columns = model.columns
+    gradient = gradient[columns]
     if loss.quadratic:
         state.model = model
-        w = state.w[model.columns]
-        w, shift, _ = model.minimise(w, slope, problem.penalty, problem.pen, inner)
-        state.w[model.columns] = w
+        w, shift, _ = model.minimise(state.w[columns], gradient, slope, problem.penalty, problem.pen, inner)
+        state.w[columns] = w
         state.b = state.b + shift
         state.eta = data.predictor(state.w, state.b)
         return
     violation = np.inf
     for _ in range(_NEWTON_STEPS):
-        moved = _newton_step(problem, state, model, slope, inner)
+        moved = _newton_step(problem, state, model, slope, gradient, inner)
         slope = loss.gradient(data.y, state.eta)
-        columns = model.columns
-        pen = restrict(problem.pen, columns)
-        gradient, _ = model.profiled_gradient(slope)
+        gradient = data.gradient(slope, columns)
         scale = _scale(problem, state)
         scale = scale if problem.convex else scale[columns]
-        last, violation = violation, float(problem.penalty.violation(state.w[columns], gradient, scale, pen).max())
+        last, violation = violation, _violation(problem, model, state, gradient, slope, scale)
         if violation <= inner or not moved:
             return
         if violation > _STALE * last:
@@ -132,13 +132,21 @@ def _descend(problem, state, slope, inner):
             model.extend(columns)
 
 
-def _newton_step(problem, state, model, slope, inner):
+def _violation(problem, model, state, gradient, slope, scale):
+    """Largest violation over the model's coordinates, the intercept following them."""
+    profiled, _ = model.profiled(gradient, slope)
+    columns = model.columns
+    pen = restrict(problem.pen, columns)
+    return float(problem.penalty.violation(state.w[columns], profiled, scale, pen).max(initial=0.0))
+
+
+def _newton_step(problem, state, model, slope, gradient, inner):
     """Minimise the model, then search along the step on the true objective; False when nothing moved."""
     data, loss, penalty = problem.data, problem.data.loss, problem.penalty
     columns = model.columns
     pen = restrict(problem.pen, columns)
     old = state.w[columns]
-    new, shift, _ = model.minimise(old, slope, penalty, problem.pen, 0.1 * inner)
+    new, shift, _ = model.minimise(old, gradient, slope, penalty, problem.pen, 0.1 * inner)
     step = new - old
     full = np.zeros(data.n_coordinates)
     full[columns] = step

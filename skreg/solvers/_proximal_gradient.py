@@ -45,6 +45,7 @@ class Certificate(NamedTuple):
     violation: float
     violations: object
     gradient: object
+    scale: object
 
 
 class ProximalGradient(Parameterised):
@@ -111,7 +112,11 @@ class ProximalGradient(Parameterised):
             certificate = model.certificate(run.point)
             escaped = model.escape(run.point, certificate, step, objective)
             if escaped is not None:
-                run, objective, certificate = model.restart(escaped), model.objective(escaped), model.certificate(escaped)
+                run, objective, certificate = (
+                    model.restart(escaped),
+                    model.objective(escaped),
+                    model.certificate(escaped),
+                )
 
     @staticmethod
     def _finish(model, state, point, n_iter, gap, violation, converged):
@@ -135,6 +140,7 @@ def epoch(model, run, step, momentum):
         slope = model.slope(v)
         new = model.proximal_step(v, slope, step)
         valid = valid & model.is_valid(v, slope, new, step)
+        new = Point(*(xp.where(valid, x, y) for x, y in zip(new, point)))  # lest an invalid step lead to overflow
         against = model.inner(v, new, new, point) > 0  # the step turns back on the path: start momentum anew
         run = Run(new, point, xp.where(against, xp.ones_like(t), t_next))
     return run, valid
@@ -157,35 +163,35 @@ class CentredModel:
         self.moments = None
         if self.fit_intercept:
             self.moments = self._over_scale(self.X.T @ self.weight)
-        column_curvature = self._column_curvature()
+        column_curvature = self._column_curvature(self.weight)
         self.largest = math.sqrt(float(xp.max(column_curvature)))
         column_metric = xp.where(column_curvature > 0, column_curvature, xp.ones_like(column_curvature))
         self.metric = xp.concat([column_metric] * self.n_outputs)
 
         free = (self.pen.alpha * self.pen.weights == 0) & xp.isinf(self.pen.lower) & xp.isinf(self.pen.upper)
         self.has_free = bool(xp.any(free))
-        convex = self.penalty.convex and self.loss.convex
-        self.certifies_gap = convex and not self.has_free
-        bound = self.loss.curvature_bound or 1.0
-        self.kkt_scale = xp.ones_like(self.metric) if convex else bound * self.metric
+        self.convex = self.penalty.convex and self.loss.convex
+        self.certifies_gap = self.convex and not self.has_free
 
     def _over_scale(self, columns):
         return columns if self.scale is None else columns / self.scale
 
-    def _column_curvature(self):
-        """Mean square of each centred column; from blocks of columns, as differences of moments would cancel."""
+    def _column_curvature(self, weight):
+        """Weighted sum of squares of each centred column; in blocks, as a difference of moments would cancel."""
         xp, X = self.xp, self.X
+        total = xp.sum(weight)
+        mean_weight = weight / xp.where(total > 0, total, xp.ones_like(total))
         if not hasattr(X, "__array_namespace__"):  # scipy.sparse
-            squares = (X.multiply(X)).T @ self.weight
-            means = X.T @ self.weight if self.fit_intercept else 0.0 * squares
-            result = xp.where(squares - means**2 > 1e-15 * squares, squares - means**2, 0.0)
-            return self._over_scale(self._over_scale(result))
+            squares = X.multiply(X).T @ weight
+            means = X.T @ mean_weight if self.fit_intercept else 0.0 * squares
+            variance = squares - total * means**2
+            return self._over_scale(self._over_scale(xp.where(variance > 1e-15 * squares, variance, 0.0)))
         parts, width = [], max(_BLOCK // X.shape[0], 1)
         for start in range(0, X.shape[1], width):
-            block = X[:, start : start + width]
+            block = X[:, start : min(start + width, X.shape[1])]
             if self.fit_intercept:
-                block = block - block.T @ self.weight
-            parts.append((block * block).T @ self.weight)
+                block = block - block.T @ mean_weight
+            parts.append((block * block).T @ weight)
         return self._over_scale(self._over_scale(xp.concat(parts)))
 
     # points
@@ -317,13 +323,26 @@ class CentredModel:
         worst = float(xp.max(certificate.violations))
         if worst == 0 or float(xp.max(own)) > 1e-3 * worst:
             return None
-        moved = self.penalty.prox(point.w - certificate.gradient / self.kkt_scale, 1.0 / self.kkt_scale, self.pen, xp)
+        width = 1.0 / xp.where(certificate.scale > 0, certificate.scale, xp.ones_like(certificate.scale))
+        moved = self.penalty.prox(point.w - width * certificate.gradient, width, self.pen, xp)
         chosen = xp.arange(moved.shape[0]) == xp.argmax(certificate.violations)
         w = xp.where(chosen, moved, point.w)
         new = self.point(w, point.c)
         return new if self.objective(new) < objective - 1e-14 * abs(objective) else None
 
     # the certificate
+
+    def coordinate_curvature(self, point):
+        """Curvature along each coordinate by which violations are measured.
+
+        Ones for convex problems; else the bound's where there is one, and that at `point`: less would call points
+        violations that no step along a coordinate improves.
+        """
+        if self.convex:
+            return self.xp.ones_like(self.metric)
+        if self.loss.curvature_bound:
+            return self.loss.curvature_bound * self.metric
+        return self._column_curvature(self.weight * self.loss.curvature(self.y, point.eta, self.xp))
 
     def certificate(self, point):
         """Duality gap and KKT violation: `skreg._problem.certify` for any namespace.
@@ -334,10 +353,11 @@ class CentredModel:
         slope = self.slope(point)
         gradient, total = self.gradient(slope)
         raw = self._raw(gradient, total)
-        violations = self.penalty.violation(point.w, raw, self.kkt_scale, self.pen, xp)
+        scale = self.coordinate_curvature(point)
+        violations = self.penalty.violation(point.w, raw, scale, self.pen, xp)
         violation = max(float(xp.max(violations)), self.largest * float(xp.max(xp.abs(total))))
         gap = self._gap(point, slope, total) if self.certifies_gap else math.inf
-        return Certificate(gap, violation, violations, raw)
+        return Certificate(gap, violation, violations, raw, scale)
 
     def _gap(self, point, slope, total):
         """Smallest of the duality gaps at c * theta for the candidates c."""

@@ -1,11 +1,12 @@
 """Adaptive Lasso: a weighted Lasso whose weights come from a pilot fit."""
 
+from dataclasses import replace
 from numbers import Real
 
 import numpy as np
 from sklearn.base import RegressorMixin, _fit_context, clone
 
-from skreg._backend import HasMethods, Interval, is_numpy
+from skreg._backend import HasMethods, Interval, is_numpy, move_to, to_numpy
 from skreg._base import SparseLinearModel, constraints, follow_path
 from skreg.losses import Squared
 from skreg.penalties import L1
@@ -25,8 +26,8 @@ class AdaptiveLasso(RegressorMixin, SparseLinearModel):
         \frac{1}{2 \sum_i s_i} \sum_i s_i (y_i - x_i^\top w - b)^2 + \alpha \sum_j v_j |w_j| ,
         \qquad v_j = \left( \frac{\max_k |\hat w_k|}{\max(|\hat w_j|, 10^{-3} \max_k |\hat w_k|)} \right)^\gamma ,
 
-    where :math:`\hat w` are the coefficients of the pilot fit. Weights are relative to the largest coefficient, so
-    that rescaling y changes nothing.
+    where :math:`\hat w` are the coefficients of the pilot fit. Weights are relative to the largest coefficient of a
+    penalised feature, so that rescaling y rescales the model.
 
     Parameters
     ----------
@@ -36,7 +37,8 @@ class AdaptiveLasso(RegressorMixin, SparseLinearModel):
         Exponent of the weights; 0 is the Lasso.
     pilot : estimator, default=None
         Regressor with `coef_` after `fit`, such as ``RidgeCV()``. None means the Lasso chosen by the Bayesian
-        information criterion along its path.
+        information criterion along its path, computed on the host. For the criterion, sample weights count copies of
+        rows, unless they sum to less than their effective number.
     fit_intercept : bool, default=True
         Whether to fit an intercept, which is never penalised.
     standardize : bool, default=False
@@ -162,32 +164,43 @@ class AdaptiveLasso(RegressorMixin, SparseLinearModel):
         ValueError
             If an argument has a wrong shape or value; the message names it.
         """
-        prepared = self._pose(X, y, sample_weight, offset)
-        self._set_fitted(prepared, self._solve(prepared, self._warm(prepared)))
-        return self
+        return self._fit(X, y, sample_weight, offset)
 
     def _pose(self, X, y, sample_weight=None, offset=None):
-        X, y = self._validate(X, y, y_numeric=True)
-        prepared = self._prepare(X, y, sample_weight, offset)
+        prepared = super()._pose(X, y, sample_weight, offset)
         xp = prepared.xp
         if self.pilot is None:
-            w = _pilot_by_bic(self, prepared)
+            w = self._pilot_by_bic(prepared, X, y, sample_weight, offset)
         else:
-            target = prepared.data.y if offset is None else prepared.data.y - prepared.data.offset
-            weight = {} if sample_weight is None else dict(sample_weight=sample_weight)
-            pilot = clone(self.pilot).fit(X, target, **weight)
-            if not hasattr(pilot, "coef_"):
-                raise ValueError(f"pilot must have coef_ after fit; {type(pilot).__name__} has none.")
-            w = xp.reshape(xp.asarray(pilot.coef_, dtype=xp.float64), (-1,))
-            w = w if prepared.data.design.scale is None else w * prepared.data.design.scale
-        self.pilot_coef_, _ = prepared.coefficients(w, 0.0)
+            w = self._given_pilot(prepared, X, sample_weight)
+        prepared.fitted["pilot_coef_"], _ = prepared.coefficients(w, 0.0)
         size = xp.abs(w)
-        top = xp.max(size)
+        top = xp.max(xp.where(prepared.weights > 0, size, xp.zeros_like(size)))
         if float(top) > 0:
-            share = size / top
-            floor = xp.full_like(share, _FLOOR)
-            prepared.weights = prepared.weights * xp.maximum(share, floor) ** -float(self.gamma)
+            share = xp.clip(size / top, _FLOOR, None)
+            prepared.weights = prepared.weights * share ** -float(self.gamma)
         return prepared
+
+    def _given_pilot(self, prepared, X, sample_weight):
+        """Coefficients of the user's pilot on the scale of the penalised ones."""
+        xp, data = prepared.xp, prepared.data
+        target = data.y if data.offset is None else data.y - data.offset
+        weight = {} if sample_weight is None else dict(sample_weight=sample_weight)
+        pilot = clone(self.pilot).fit(X, target, **weight)
+        if not hasattr(pilot, "coef_"):
+            raise ValueError(f"pilot must have coef_ after fit; {type(pilot).__name__} has none.")
+        w = move_to(pilot.coef_, xp=xp, device=prepared.device)
+        if w.shape[0] != X.shape[1] or w.ndim != 1:
+            raise ValueError(f"pilot must have coef_ of shape ({X.shape[1]},) after fit; got {tuple(w.shape)}.")
+        w = xp.astype(w, xp.float64)
+        return w if data.design.scale is None else w * data.design.scale
+
+    def _pilot_by_bic(self, prepared, X, y, sample_weight, offset):
+        if is_numpy(prepared.xp):
+            return pilot_by_bic(prepared, self.tol, self.max_iter)
+        host = (None if a is None else to_numpy(a) for a in (X, y, sample_weight, offset))
+        w = pilot_by_bic(super()._pose(*host), self.tol, self.max_iter)
+        return move_to(w, xp=prepared.xp, device=prepared.device)
 
     def predict(self, X, offset=None):
         """Predict the target.
@@ -207,20 +220,22 @@ class AdaptiveLasso(RegressorMixin, SparseLinearModel):
         return self._linear_predictor(X, offset)
 
 
-def _pilot_by_bic(estimator, prepared):
-    """Coefficients of the point on the Lasso path with the least n log(RSS / n) + df log n."""
-    data, xp = prepared.data, prepared.xp
-    if not is_numpy(xp):
-        raise ValueError("pilot=None takes NumPy and scipy data; give AdaptiveLasso a pilot for other array namespaces.")
+def pilot_by_bic(prepared, tol, max_iter):
+    """Coefficients of the point on the Lasso path with the least n log(RSS / n) + df log n.
+
+    All penalised features count the same here: their own penalty weights come in once, with the model.
+    """
+    weights = np.where(prepared.weights > 0, 1.0, 0.0)
+    prepared = replace(prepared, weights=weights)
+    data, n = prepared.data, prepared.n_samples
     alphas = strengths(prepared.problem(1.0), _PILOT_ALPHAS, _PILOT_EPS)
-    n = 1.0 / (data.weight @ data.weight)  # effective number of samples
     best, chosen = np.inf, np.zeros(data.n_coordinates)
-    for solution in follow_path(estimator, prepared, alphas):
+    for solution in follow_path(prepared, alphas, tol, max_iter):
         df = np.count_nonzero(solution.coef)
-        if df >= 0.8 * n:
-            break
         rss = data.weight @ (data.y - data.predictor(solution.coef, solution.intercept)) ** 2
-        bic = n * np.log(rss) + df * np.log(n) if rss > 0 else -np.inf
+        if df >= 0.8 * n or not rss > 0:
+            break
+        bic = n * np.log(rss) + df * np.log(n)
         if bic < best:
             best, chosen = bic, solution.coef
     return chosen

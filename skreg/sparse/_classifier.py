@@ -8,8 +8,8 @@ from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 
-from skreg._backend import Interval, StrOptions, get_namespace, is_numpy, move_to
-from skreg._base import SparseLinearModel, constraints
+from skreg._backend import Interval, StrOptions, get_namespace, get_namespace_and_device, is_numpy, move_to, to_numpy
+from skreg._base import SparseLinearModel, check_sample_weight, constraints
 from skreg.losses import LOSSES, Loss, Multinomial
 from skreg.penalties import PENALTIES, SeparablePenalty
 
@@ -40,7 +40,7 @@ class SparseClassifier(ClassifierMixin, SparseLinearModel):
         The loss, by name or as an object of `skreg.losses`. "multinomial" fits the softmax model for two classes too.
     penalty : {"l1", "elastic_net", "mcp", "scad", "l0", "cel0", "log_sum", "lq"} or SeparablePenalty, default="l1"
         The penalty, by name or as an object of `skreg.penalties`.
-    alpha : float, default=1.0
+    alpha : float, default=0.01
         Strength of the penalty: ``1 / (C * n_samples)`` in terms of scikit-learn's LogisticRegression.
     l1_ratio : float, default=None
         Share of the L1 norm in "elastic_net", between 0 and 1; None means 0.5.
@@ -130,7 +130,7 @@ class SparseClassifier(ClassifierMixin, SparseLinearModel):
         self,
         loss="logistic",
         penalty="l1",
-        alpha=1.0,
+        alpha=0.01,
         *,
         l1_ratio=None,
         gamma=None,
@@ -190,37 +190,44 @@ class SparseClassifier(ClassifierMixin, SparseLinearModel):
         ValueError
             If an argument has a wrong shape or value; the message names it.
         """
-        prepared = self._pose(X, y, sample_weight, offset)
-        self._set_fitted(prepared, self._solve(prepared, self._warm(prepared)))
-        return self
+        return self._fit(X, y, sample_weight, offset)
 
     def _pose(self, X, y, sample_weight=None, offset=None):
         X, y = self._validate(X, y)
         check_classification_targets(y)
-        xp, _ = get_namespace(X)
+        xp, _, device = get_namespace_and_device(X)
         if not is_numpy(xp):
-            y = move_to(y, xp=xp, device=X.device)
-        ynp, _ = get_namespace(y)
-        self.classes_ = ynp.unique_values(y) if not is_numpy(ynp) else np.unique(y)
-        n_classes = self.classes_.shape[0]
+            y = move_to(y, xp=xp, device=device)
+        weight = check_sample_weight(sample_weight, X)
+        y_kept = y[weight > 0]
+        classes = np.unique(y_kept) if is_numpy(xp) else xp.sort(xp.unique_values(y_kept))
+        n_classes = classes.shape[0]
         if n_classes < 2:
-            raise ValueError(f"{type(self).__name__} needs at least 2 classes in y; the data contains only one class: {self.classes_[0]!r}.")
-        sample_weight = self._class_weighted(y, sample_weight, X)
+            raise ValueError(
+                f"{type(self).__name__} needs at least 2 classes in y with positive sample_weight; the data contains "
+                f"only one class: {classes[0]!r}."
+            )
+        if self.class_weight is not None:
+            weight = xp.asarray(self._class_weighted(y, classes, weight), device=device)
         n_outputs = n_classes if self._loss_for(n_classes).multi_output else 1
         if n_outputs > 1:
-            target = ynp.astype(y[:, None] == self.classes_[None, :], ynp.float64)
+            target = xp.astype(y[:, None] == classes[None, :], xp.float64)
         else:
-            target = ynp.astype(y == self.classes_[1], ynp.float64)
-        return self._prepare(X, target, sample_weight, offset, n_outputs)
+            target = xp.astype(y == classes[1], xp.float64)
+        prepared = self._prepare(X, target, weight, offset, n_outputs)
+        prepared.fitted["classes_"] = classes
+        return prepared
 
-    def _class_weighted(self, y, sample_weight, X):
-        if self.class_weight is None:
-            return sample_weight
-        xp, _ = get_namespace(X)
-        labels, classes = (np.asarray(a) if is_numpy(xp) else np.from_dlpack(a) for a in (y, self.classes_))
-        base = np.ones(len(labels)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
-        weights = compute_class_weight(self.class_weight, classes=classes, y=labels, sample_weight=base)
-        return xp.asarray(base * weights[np.searchsorted(classes, labels)])
+    def _class_weighted(self, y, classes, weight):
+        """Sample weights times class weights, on the host; rows of weight 0 belong to no class."""
+        y, classes, weight = to_numpy(y), to_numpy(classes), to_numpy(weight)
+        kept = weight > 0
+        factors = compute_class_weight(self.class_weight, classes=classes, y=y[kept], sample_weight=weight[kept])
+        if not (np.isfinite(factors).all() and (factors > 0).all()):
+            raise ValueError(f"class_weight must give each class a positive, finite weight; got {self.class_weight!r}.")
+        result = np.zeros(len(y))
+        result[kept] = weight[kept] * factors[np.searchsorted(classes, y[kept])]
+        return result
 
     def _named_loss(self):
         return LOSSES[self.loss]() if isinstance(self.loss, str) and self.loss in LOSSES else self.loss
@@ -231,16 +238,18 @@ class SparseClassifier(ClassifierMixin, SparseLinearModel):
             raise ValueError(f"loss={self.loss!r} is not for classes; use SparseRegressor.")
         if n_outputs > 2 and not loss.multi_output:
             if loss.name != "logistic":
-                raise ValueError(f"Only binary classification is supported by loss={self.loss!r}; y has {n_outputs} classes.")
+                raise ValueError(
+                    f"Only binary classification is supported by loss={self.loss!r}; y has {n_outputs} classes."
+                )
             return Multinomial()
         return loss
 
-    def _set_fitted(self, prepared, solution):
-        super()._set_fitted(prepared, solution)
-        if prepared.n_outputs == 1:
-            xp = prepared.xp
-            self.coef_ = xp.reshape(self.coef_, (1, -1))
-            self.intercept_ = xp.asarray([self.intercept_], dtype=self.coef_.dtype)
+    def _set_coefficients(self, coef, intercept):
+        if coef.ndim == 1:
+            xp, _, device = get_namespace_and_device(coef)
+            coef = coef[None, :]
+            intercept = xp.asarray([intercept], dtype=coef.dtype, device=device)
+        super()._set_coefficients(coef, intercept)
 
     def decision_function(self, X, offset=None):
         """Linear predictor of each class; for two classes, that in favour of ``classes_[1]``.
@@ -319,13 +328,19 @@ class SparseClassifier(ClassifierMixin, SparseLinearModel):
         Returns
         -------
         log_probabilities : ndarray of shape (n_samples, n_classes)
-            Log-probabilities in the order of `classes_`.
+            Log-probabilities in the order of `classes_`; finite where a probability rounds to 0.
         """
-        probabilities = self.predict_proba(X, offset)
-        xp, _ = get_namespace(probabilities)
-        return xp.log(probabilities)
+        eta = self._linear_predictor(X, offset)
+        xp, _ = get_namespace(eta)
+        if eta.shape[1] == 1:
+            eta = xp.concat([xp.zeros_like(eta), eta], axis=1)
+        eta = eta - xp.max(eta, axis=1, keepdims=True)
+        return eta - xp.log(xp.sum(xp.exp(eta), axis=1, keepdims=True))
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        tags.classifier_tags.multi_class = getattr(self._named_loss(), "name", "logistic") in {"logistic", "multinomial"}
+        tags.classifier_tags.multi_class = getattr(self._named_loss(), "name", "logistic") in {
+            "logistic",
+            "multinomial",
+        }
         return tags

@@ -182,13 +182,7 @@ class SparseRegressor(RegressorMixin, SparseLinearModel):
         ValueError
             If an argument has a wrong shape or value; the message names it.
         """
-        prepared = self._pose(X, y, sample_weight, offset)
-        self._set_fitted(prepared, self._solve(prepared, self._warm(prepared)))
-        return self
-
-    def _pose(self, X, y, sample_weight=None, offset=None):
-        X, y = self._validate(X, y, y_numeric=True)
-        return self._prepare(X, y, sample_weight, offset)
+        return self._fit(X, y, sample_weight, offset)
 
     def predict(self, X, offset=None):
         """Mean of the target: the linear predictor through the inverse link of the loss.

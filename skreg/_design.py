@@ -8,6 +8,10 @@ densifies a sparse X or copies a dense one beyond the columns asked for.
 import numpy as np
 import scipy.sparse as sp
 
+from skreg.kernels._csc import cross_products
+from skreg.kernels._dense import dense_kernels
+from skreg.kernels._specialize import as_kernel_array
+
 _BLOCK = 2**19  # numbers in a block of rows: 4 MiB, small enough to stay in cache between gather and product
 
 
@@ -100,6 +104,9 @@ class DenseDesign(DesignMatrix):
             full[columns] = w
             return self.X @ full
         result = np.zeros((self.n_samples, *w.shape[1:]))
+        if self._in_place(w, columns):
+            dense_kernels()[1](*map(as_kernel_array, (self.X.T, columns, w)), result)
+            return result
         for part in _parts(len(columns), _BLOCK // self.n_samples):
             result += self.X[:, columns[part]] @ w[part]
         return result
@@ -109,9 +116,21 @@ class DenseDesign(DesignMatrix):
             result = self.X.T @ r
             return result if columns is None else result[columns]
         result = np.empty((len(columns), *r.shape[1:]))
+        if self._in_place(r, columns):
+            dense_kernels()[0](*map(as_kernel_array, (self.X.T, columns, r)), result)
+            return result
         for part in _parts(len(columns), _BLOCK // self.n_samples):
             result[part] = self.X[:, columns[part]].T @ r
         return result
+
+    def _in_place(self, vector, columns):
+        """Whether compiled loops may read the columns where they lie."""
+        return self.X.flags.f_contiguous and vector.ndim == 1 and len(columns) >= 16
+
+    def rows(self, samples, columns):
+        """The chosen rows of the chosen columns, over `scale`: a fresh array."""
+        block = self.X[np.ix_(samples, columns)]
+        return block if self.scale is None else block / self.scale[columns]
 
     def _gram(self, rows, columns, weight, means):
         root = np.sqrt(weight)
@@ -170,6 +189,11 @@ class SparseDesign(DesignMatrix):
             data = data / np.repeat(self.scale[columns], np.diff(indptr))
         return indptr, indices, data
 
+    def rows(self, samples, columns):
+        """As `DenseDesign.rows`: a dense array of these rows and columns."""
+        block = self.X[:, columns].tocsr()[samples].toarray()
+        return block if self.scale is None else block / self.scale[columns]
+
     def _matvec(self, w, columns):
         if columns is None:
             return self.X @ w
@@ -181,8 +205,6 @@ class SparseDesign(DesignMatrix):
         return (self.X if columns is None else self.X[:, columns]).T @ r
 
     def _gram(self, rows, columns, weight, means):
-        from skreg.kernels._csc import cross_products
-
         result = cross_products(self._columns(rows), None if columns is None else self._columns(columns), weight)
         if means is None:
             return result

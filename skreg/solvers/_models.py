@@ -14,6 +14,8 @@ from skreg.penalties import restrict
 from skreg.solvers._newton_finish import newton_step, pivot
 
 _SWEEPS = 8  # sweeps of coordinate descent between two Newton steps
+_SAME = 1e-3  # changes of a row's curvature below this share of the largest are left for the next model
+_FEW_ROWS = 0.3  # share of rows whose curvature may change before a model is made anew
 _SPARSE_GRAM = 256  # coordinates beyond which sparse columns are swept in residual form
 _DENSE_GRAM = 6000  # likewise for dense columns: a Gram matrix of 288 MB
 
@@ -50,7 +52,8 @@ class GramModel:
     def _set_curvature(self, curvature):
         self.weight = self.data.weight * curvature
         self.total = float(self.weight.sum())
-        self.means = self.data.design.means(self.weight) if self.data.fit_intercept and self.total > 0 else None
+        centred = self.data.fit_intercept and self.total > 0
+        self.means = np.zeros(self.data.n_coordinates) if centred else None  # filled in for the model's columns
         self.moments = None
 
     def extend(self, coordinates):
@@ -60,6 +63,7 @@ class GramModel:
         if not k:
             return
         self._reserve(m + k)
+        self._extend_means(new)
         self.H[m : m + k, m : m + k] = self._cross(new, None)
         if m:
             cross = self._cross(self.columns, new)
@@ -68,6 +72,28 @@ class GramModel:
         self.place[new] = np.arange(m, m + k)
         self.columns = np.concatenate([self.columns, new])
         self._extend_moments()
+
+    def update(self, curvature):
+        """Take over a new curvature of the loss by correcting for the rows where it changed; False where they are many."""
+        change = self.data.weight * curvature - self.weight
+        samples = np.flatnonzero(np.abs(change) > _SAME * self.weight.max(initial=0.0))
+        total = self.total + change[samples].sum()
+        if len(samples) > _FEW_ROWS * len(change) or not total > 0.5 * self.total:
+            return False
+        m, change = len(self.columns), change[samples]
+        self.weight[samples] += change
+        self.total = float(total)
+        if m and len(samples):
+            rows = self.data.design.rows(samples, self.columns)
+            if self.moments is not None:
+                rows -= self.moments
+                drift = change @ rows / total
+                rows, change = np.vstack([rows, drift]), np.append(change, -total)
+                scale = self.data.design.scale
+                self.means[self.columns] += drift if scale is None else drift * scale[self.columns]
+                self._extend_moments()
+            self.H[:m, :m] += (rows.T * change) @ rows
+        return True
 
     def _reserve(self, size):
         if size > len(self.H):
@@ -79,6 +105,12 @@ class GramModel:
 
     def _cross(self, rows, columns):
         return self.data.design.gram(rows, columns, self.weight, self.means)
+
+    def _extend_means(self, new):
+        if self.means is not None:
+            scale = self.data.design.scale
+            means = self.data.design.rmatvec(self.weight / self.total, new)
+            self.means[new] = means if scale is None else means * scale[new]
 
     def _extend_moments(self):
         if self.means is not None:
@@ -94,33 +126,34 @@ class GramModel:
         """Change of the intercept that goes with a change `step` of the coordinates."""
         return 0.0 if self.moments is None else -(own / self.total + self.moments @ step)
 
-    def minimise(self, w, gradient, slope, penalty, pen, tol, max_epochs=10_000):
+    def minimise(self, w, gradient, slope, penalty, pen, tol, exact=True, max_epochs=10_000):
         """Minimiser of the model plus the penalty from `w`, the intercept's change beside it, and the sweeps done."""
         gradient, own = self.profiled(gradient, slope)
         gradient = np.array(gradient)
         new = w.copy()
-        n_epochs = descend(self.H, new, gradient, penalty, restrict(pen, self.columns), tol, max_epochs, self.rank)
+        n_epochs = descend(self.H, new, gradient, penalty, restrict(pen, self.columns), tol, exact, max_epochs, self.rank)
         return new, self.intercept_step(new - w, own), n_epochs
 
 
-def descend(H, w, gradient, penalty, pen, tol, max_epochs, rank):
+def descend(H, w, gradient, penalty, pen, tol, exact, max_epochs, rank):
     """Minimise 1/2 d'Hd + gradient'd + penalty(w + d); `w` and `gradient` change in place.
 
     Block pivoting where the penalty allows it, coordinate descent with Newton steps on the support elsewhere, or where
-    pivoting does not lead on. `rank` bounds that of `H`. Returns the number of sweeps.
+    pivoting does not lead on. With `exact` false, as for a model that is itself approximate, pivoting may stop a little
+    short. `rank` bounds that of `H`. Returns the number of sweeps.
     """
     kernel = gram_kernel(penalty)
     matrix = as_kernel_array(H)
     can_pivot = penalty.piecewise_quadratic and _only_signs(pen)
     n_epochs = 0
-    if can_pivot and w.any() and pivot(H, w, gradient, penalty, pen, tol, rank):
+    if can_pivot and w.any() and pivot(H, w, gradient, penalty, pen, tol, exact, rank):
         return 1
     while True:
         done, worst = kernel(matrix, w, gradient, pen, min(_SWEEPS, max_epochs - n_epochs), tol)
         n_epochs += done
         if worst <= tol or n_epochs >= max_epochs:
             return n_epochs
-        if can_pivot and pivot(H, w, gradient, penalty, pen, tol, rank):
+        if can_pivot and pivot(H, w, gradient, penalty, pen, tol, exact, rank):
             return n_epochs
         newton_step(H, w, gradient, penalty, pen)
 
@@ -145,6 +178,12 @@ class MultinomialGramModel(GramModel):
             self.columns, self.place[:] = np.empty(0, dtype=np.int64), -1
         if len(new):
             super().extend(coordinates)
+
+    def update(self, curvature):
+        return False
+
+    def _extend_means(self, new):
+        pass
 
     def _set_curvature(self, curvature):
         data = self.data
@@ -225,7 +264,11 @@ class ResidualModel:
 
     profiled = GramModel.profiled
 
-    def minimise(self, w, gradient, slope, penalty, pen, tol, max_epochs=10_000):
+    def update(self, curvature):
+        """Models in residual form are cheap to make anew."""
+        return False
+
+    def minimise(self, w, gradient, slope, penalty, pen, tol, exact=True, max_epochs=10_000):
         """As `GramModel.minimise`."""
         shift = float(self.data.weight @ slope) / self.total if self.moments is not None else 0.0
         kernel = residual_kernel(penalty, self.data.design.is_sparse)

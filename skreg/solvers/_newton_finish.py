@@ -76,7 +76,7 @@ def stay_inside(old, new, pen):
     return np.minimum(np.maximum(new, pen.lower), pen.upper)
 
 
-def pivot(H, w, gradient, penalty, pen, tol, rank):
+def pivot(H, w, gradient, penalty, pen, tol, exact, rank):
     """Exact minimum by block principal pivoting from the signs of `w`; True where it got there.
 
     For penalties that are quadratic off zero, the minimum is one linear system once support and signs are known. Each
@@ -99,6 +99,7 @@ def pivot(H, w, gradient, penalty, pen, tol, rank):
     start = np.flatnonzero(w)
     target = w[start] @ H[start][:, :m] - gradient
     best, failures = m + 1, 0
+    near = _NEAR if exact else 10 * _NEAR
     for attempt in range(_PIVOTS):
         support = np.flatnonzero(sign)
         if len(support) > rank:
@@ -117,11 +118,11 @@ def pivot(H, w, gradient, penalty, pen, tol, rank):
         excess[support] = 0.0
         enter = np.flatnonzero((excess > tol) & np.where(slope < 0, up, down))
         wrong = np.count_nonzero(flipped) + len(enter)
-        if wrong == 0 or (attempt > 1 and wrong < min(best, _NEAR * len(support))):
+        if wrong == 0 or (attempt >= exact and wrong < min(best, near * len(support))):
             new[flipped] = 0.0
             w[:] = 0.0
             w[support] = new
-            gradient[:] = new @ rows[:, :m] - target
+            gradient[:] = new @ rows[:, :m] - target if flipped.any() else slope
             return True
         room = max(10, (rank - len(support)) // 2)
         if len(enter) > room:

@@ -8,12 +8,13 @@ loss), minimised in Gram or residual form, then a line search on the true object
 import numpy as np
 
 from skreg._params import Parameterised
-from skreg._problem import Solution, certify
+from skreg._problem import Solution, certify, softmax_intercept_inverse
 from skreg.penalties import restrict
 from skreg.solvers._models import GramModel, make_model
 
 _FIRST = 100  # coordinates in the first working set
 _STALE = 0.2  # a model is kept for another step while each step shrinks the violation by this factor
+_BALANCE = 5  # most Newton steps on the intercept alone before a certificate
 _NEWTON_STEPS = 20  # most Newton steps between two passes over the data
 
 
@@ -57,9 +58,7 @@ class ProxNewton(Parameterised):
         accuracy = 0.1
         previous = np.inf
         for n_iter in range(1, max(self.max_iter, 1) + 1):
-            if state.eta is None:
-                state.eta = data.predictor(state.w, state.b)
-            slope = data.loss.gradient(data.y, state.eta)
+            slope = _balance(data, state)
             gradient = data.gradient(slope)
             certificate = certify(problem, state.w, state.eta, slope, gradient, _scale(problem, state))
             measure = certificate.gap if problem.convex else certificate.violation
@@ -79,6 +78,35 @@ class ProxNewton(Parameterised):
             bool(measure <= target),
             problem.objective(state.w, state.eta),
         )
+
+
+def _balance(data, state):
+    """Gradient of the loss with respect to the predictor, after the intercept has been moved to its own optimum.
+
+    A balanced gradient (its weighted sum is zero) is dual feasible in the intercept, which spares the certificate a
+    pass over the data.
+    """
+    loss, y = data.loss, data.y
+    if state.eta is None:
+        state.eta = data.predictor(state.w, state.b)
+    slope = loss.gradient(y, state.eta)
+    for _ in range(_BALANCE if data.fit_intercept else 0):
+        own = data.weight @ slope
+        size = np.abs(own).max()
+        if size <= 1e-15 * (data.weight @ np.abs(slope)).max():
+            break
+        curvature = loss.curvature(y, state.eta)
+        if loss.multi_output:
+            step = -softmax_intercept_inverse(data.weight, curvature) @ own
+        else:
+            mass = data.weight @ curvature
+            step = -own / mass if mass > 0 else 0.0
+        eta = state.eta + step
+        new = loss.gradient(y, eta)
+        if not np.abs(data.weight @ new).max() < size:
+            break
+        state.b, state.eta, slope = state.b + step, eta, new
+    return slope
 
 
 def _scale(problem, state):
@@ -103,33 +131,40 @@ def _grow(state, certificate, problem):
 def _descend(problem, state, slope, gradient, inner):
     """Lower the objective over the working set until its violation is at most `inner`."""
     data, loss = problem.data, problem.data.loss
-    if loss.quadratic and isinstance(state.model, GramModel):
-        model = state.model
-    else:
-        model = make_model(data, loss.curvature(data.y, state.eta), len(state.members))
+    model = _model(problem, state, state.members)
     model.extend(state.members)
     columns = model.columns
     gradient = gradient[columns]
     if loss.quadratic:
-        state.model = model
         w, shift, _ = model.minimise(state.w[columns], gradient, slope, problem.penalty, problem.pen, inner)
         state.w[columns] = w
         state.b = state.b + shift
         state.eta = data.predictor(state.w, state.b)
         return
-    violation = np.inf
+    violation, exact = np.inf, False
     for _ in range(_NEWTON_STEPS):
-        moved = _newton_step(problem, state, model, slope, gradient, inner)
+        moved = _newton_step(problem, state, model, slope, gradient, inner, exact)
         slope = loss.gradient(data.y, state.eta)
         gradient = data.gradient(slope, columns)
         scale = _scale(problem, state)
         scale = scale if problem.convex else scale[columns]
         last, violation = violation, _violation(problem, model, state, gradient, slope, scale)
-        if violation <= inner or not moved:
+        if violation <= inner or (exact and not moved):
             return
+        exact = not moved or violation > 0.5 * last
         if violation > _STALE * last:
-            model = make_model(data, loss.curvature(data.y, state.eta), len(state.members))
+            model = _model(problem, state, columns)
             model.extend(columns)
+
+
+def _model(problem, state, members):
+    """The quadratic model at the present point: the last one where it still holds or can be corrected, or a new one."""
+    data, loss = problem.data, problem.data.loss
+    curvature = loss.curvature(data.y, state.eta)
+    if isinstance(state.model, GramModel) and (loss.quadratic or state.model.update(curvature)):
+        return state.model
+    state.model = make_model(data, curvature, len(members))
+    return state.model
 
 
 def _violation(problem, model, state, gradient, slope, scale):
@@ -140,13 +175,13 @@ def _violation(problem, model, state, gradient, slope, scale):
     return float(problem.penalty.violation(state.w[columns], profiled, scale, pen).max(initial=0.0))
 
 
-def _newton_step(problem, state, model, slope, gradient, inner):
+def _newton_step(problem, state, model, slope, gradient, inner, exact):
     """Minimise the model, then search along the step on the true objective; False when nothing moved."""
     data, loss, penalty = problem.data, problem.data.loss, problem.penalty
     columns = model.columns
     pen = restrict(problem.pen, columns)
     old = state.w[columns]
-    new, shift, _ = model.minimise(old, gradient, slope, penalty, problem.pen, 0.1 * inner)
+    new, shift, _ = model.minimise(old, gradient, slope, penalty, problem.pen, 0.1 * inner, exact)
     step = new - old
     full = np.zeros(data.n_coordinates)
     full[columns] = step

@@ -14,6 +14,9 @@ from skreg.solvers._prox_newton import State
 
 _PATH = 10  # strengths on the way down to a single non-convex problem
 _LOOSE = 1e-3  # tolerance on the way
+_NARROW = 500  # coordinates up to which a convex problem is solved in one go
+_STAGE = 2.5  # ratio of the alphas by which a wide convex problem is approached
+_STAGE_TOL = 1e-2  # relative gap on the way
 
 
 def solve(problem, solver, state=None):
@@ -21,10 +24,29 @@ def solve(problem, solver, state=None):
 
     A given start is trusted as it is: the previous point on a path, or a warm start.
     """
-    if problem.penalty.convex or state is not None or not isinstance(problem.data.y, np.ndarray):
+    if state is not None or not isinstance(problem.data.y, np.ndarray):
         return solver.solve(problem, state)
+    if problem.penalty.convex:
+        return solver.solve(problem, _approach(problem, solver))
     best, _ = solve_best(problem, solver, _starts(problem, solver))
     return best
+
+
+def _approach(problem, solver):
+    """Where to start a convex problem from: wide ones with a small alpha by way of larger alphas, solved loosely.
+
+    Each stage hands on a support that is nearly right, from which exact pivoting takes a few steps; from the null model
+    the first working sets would be full of features that a larger model has no use for.
+    """
+    data = problem.data
+    state = State(data)
+    if data.n_coordinates > max(data.design.n_samples, _NARROW):
+        top = strongest(problem)
+        stages = int(np.log(top / problem.pen.alpha) / np.log(_STAGE)) if 0 < problem.pen.alpha < top else 0
+        loose = type(solver)(**{**solver.get_params(), "tol": max(solver.tol, _STAGE_TOL)})
+        for alpha in np.geomspace(top, problem.pen.alpha, stages + 2)[1:-1] if stages > 0 else ():
+            loose.solve(with_alpha(problem, alpha), state)
+    return state
 
 
 def solve_best(problem, solver, starts):

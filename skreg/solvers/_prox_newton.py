@@ -188,7 +188,7 @@ def _newton_step(problem, state, model, slope, gradient, inner, exact):
     direction = data.apply(full, columns[step != 0]) + shift
     old_penalty = float(penalty.value(old, pen))
     predicted = float(np.sum(data.weight @ (slope * direction))) + float(penalty.value(new, pen)) - old_penalty
-    if not np.any(direction):
+    if not np.any(direction) or predicted > 0:
         return False
     before = data.weight @ loss.value(data.y, state.eta) + old_penalty
     length = 1.0

@@ -196,10 +196,16 @@ class CentredModel:
 
     # points
 
+    def _by_output(self, w):
+        return self.xp.reshape(w, (self.n_outputs, -1)) if self.loss.multi_output else w
+
+    def _transposed(self, a):
+        return a.T if self.loss.multi_output else a
+
     def point(self, w, c):
         """Point with its linear predictor."""
-        W = self.xp.reshape(w, (self.n_outputs, -1)) if self.loss.multi_output else w
-        eta = self.X @ self._over_scale(W).T + c
+        W = self._by_output(w)
+        eta = self.X @ self._transposed(self._over_scale(W)) + c
         if self.moments is not None:
             eta = eta - W @ self.moments
         return Point(w, c, eta if self.offset is None else eta + self.offset)
@@ -218,7 +224,7 @@ class CentredModel:
     def _shift(self, w):
         if self.moments is None:
             return 0.0
-        return (self.xp.reshape(w, (self.n_outputs, -1)) if self.loss.multi_output else w) @ self.moments
+        return self._by_output(w) @ self.moments
 
     def intercept(self, point):
         """The intercept of the model in the columns as they are."""
@@ -248,7 +254,7 @@ class CentredModel:
         """Gradients with respect to the coefficients of centred columns and to their intercept."""
         weighted = self.rows * slope
         total = self.xp.sum(weighted, axis=0)
-        gradient = self._over_scale((self.X.T @ weighted).T)
+        gradient = self._over_scale(self._transposed(self.X.T @ weighted))
         if self.moments is None:
             return self.xp.reshape(gradient, (-1,)), 0.0 * total
         return self.xp.reshape(gradient - total[..., None] * self.moments, (-1,)), total

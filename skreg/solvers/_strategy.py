@@ -40,7 +40,7 @@ def _approach(problem, solver):
     """
     data = problem.data
     state = State(data)
-    if data.n_coordinates > max(data.design.n_samples, _NARROW):
+    if data.loss.quadratic and not data.design.is_sparse and data.n_coordinates > max(data.design.n_samples, _NARROW):
         top = strongest(problem)
         stages = int(np.log(top / problem.pen.alpha) / np.log(_STAGE)) if 0 < problem.pen.alpha < top else 0
         loose = type(solver)(**{**solver.get_params(), "tol": max(solver.tol, _STAGE_TOL)})

@@ -24,7 +24,7 @@ from skreg._design import DesignMatrix, as_design
 from skreg._problem import Data, Problem
 from skreg.losses import get_loss
 from skreg.penalties import get_penalty
-from skreg.solvers import ProximalGradient, ProxNewton, State, path_starts, solve, solve_best, zero_point
+from skreg.solvers import ProximalGradient, ProxNewton, State, begin_path, path_starts, solve, solve_best, zero_point
 
 
 @dataclass
@@ -66,7 +66,9 @@ class Prepared:
         if self.data.design.scale is not None:
             w = xp.reshape(xp.reshape(w, (self.n_outputs, -1)) * self.data.design.scale, (-1,))
         w = xp.minimum(xp.maximum(w, self.lower), self.upper)
-        if self.n_outputs > 1:
+        if intercept is None:
+            b = None
+        elif self.n_outputs > 1:
             b = xp.astype(xp.asarray(intercept), xp.float64)
         else:
             b = intercept if isinstance(intercept, float) else float(xp.reshape(xp.asarray(intercept), (-1,))[0])
@@ -190,9 +192,10 @@ class SparseLinearModel(BaseEstimator):
             convex = np.isfinite(solution.dual_gap)
             what, value = ("duality gap", solution.dual_gap) if convex else ("KKT violation", solution.kkt_violation)
             warnings.warn(
-                f"{type(self).__name__} stopped after n_iter_={solution.n_iter} iterations (max_iter={self.max_iter}) "
-                f"at a relative {what} of {value:.1e}, above tol={self.tol:.1e}: the solution is not certified. Increase "
-                "max_iter or tol, scale the features (standardize=True), or increase alpha.",
+                "Objective did not converge. You might want to increase the number of iterations "
+                f"(max_iter={self.max_iter}) or tol: {type(self).__name__} stopped after {solution.n_iter} at a relative "
+                f"{what} of {value:.1e}, above tol={self.tol:.1e}. To scale the features (standardize=True) or a larger "
+                "alpha also helps.",
                 ConvergenceWarning,
                 stacklevel=stacklevel,
             )
@@ -214,7 +217,7 @@ class SparseLinearModel(BaseEstimator):
             return None
         if int(np.prod(self.coef_.shape)) != prepared.weights.shape[0]:
             return None
-        return prepared.state(self.coef_, self.intercept_)
+        return prepared.state(self.coef_, getattr(self, "intercept_", None))
 
     def _at(self, path, k):
         """A copy of this estimator, fitted at entry `k` of a path."""
@@ -227,12 +230,12 @@ class SparseLinearModel(BaseEstimator):
         return model
 
     # ------------------------------------------------------------ prediction
-    def _linear_predictor(self, X, offset=None):
+    def _linear_predictor(self, X, offset=None, method="predict"):
         check_is_fitted(self)
-        check_same_namespace(X, self, attribute="coef_", method="predict")
+        check_same_namespace(X, self, attribute="coef_", method=method)
         xp, _ = get_namespace(X)
         X = validate_data(self, X, accept_sparse=["csc", "csr"], dtype=[xp.float64, xp.float32], reset=False)
-        eta = X @ self.coef_.T + self.intercept_
+        eta = X @ (self.coef_.T if self.coef_.ndim == 2 else self.coef_) + self.intercept_
         return eta if offset is None else eta + self._known_part(offset, X)
 
     def _known_part(self, offset, X):
@@ -258,6 +261,7 @@ def follow_path(prepared, alphas, tol, max_iter):
     """Yield the solutions for decreasing `alphas`, each from the one before; non-convex ones from the Lasso's too."""
     solver = prepared.solver(tol, max_iter)
     state = prepared.state()
+    begin_path(prepared.data, state, len(alphas))
     for alpha in alphas:
         problem = prepared.problem(alpha)
         if problem.penalty.convex:

@@ -182,7 +182,8 @@ def dual_gap(problem, w, gradient, loss_gap):
     penalty, pen = problem.penalty, problem.pen
     value = penalty.values(w, pen)
     best = np.inf
-    for c in {1.0, penalty.dual_scale(-gradient, w, pen)}:
+    scale = penalty.dual_scale(-gradient, w, pen)
+    for c in {1.0, scale} if penalty.finite_conjugate else {scale}:
         z = -c * gradient
         bracket = np.sum(value + penalty.conjugate(z, pen) - z * w)
         if np.isfinite(bracket):

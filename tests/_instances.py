@@ -2,7 +2,8 @@
 
 import inspect
 
-from sklearn.base import BaseEstimator
+import numpy as np
+from sklearn.base import BaseEstimator, is_classifier
 
 import skreg
 from skreg.losses import Huber, Tweedie
@@ -49,7 +50,6 @@ EXTRA = {
         dict(penalty="mcp"),
         dict(penalty="scad"),
         dict(class_weight="balanced"),
-        dict(fit_intercept=False),
     ],
 }
 
@@ -61,3 +61,46 @@ def instances():
         yield cls(**SMALL)
         for extra in EXTRA.get(cls.__name__, []):
             yield cls(**SMALL, **extra)
+
+
+TIGHT = dict(tol=1e-13)
+CONTRACTED = [  # what the contracts run on: every class, loss and kind of penalty
+    skreg.Lasso(alpha=0.05, **TIGHT),
+    skreg.Lasso(alpha=0.05, standardize=True, positive=True, **TIGHT),
+    skreg.ElasticNet(alpha=0.05, l1_ratio=0.7, **TIGHT),
+    skreg.AdaptiveLasso(alpha=0.05, **TIGHT),
+    skreg.SparseRegressor(penalty="mcp", alpha=0.05, **TIGHT),
+    skreg.SparseRegressor(loss="huber", alpha=0.03, **TIGHT),
+    skreg.SparseRegressor(loss="poisson", alpha=0.05, standardize=True, **TIGHT),
+    skreg.SparseRegressor(loss="gamma", penalty="elastic_net", alpha=0.05, **TIGHT),
+    skreg.SparseRegressor(loss="tweedie", alpha=0.05, **TIGHT),
+    skreg.SparseClassifier(alpha=0.03, **TIGHT),
+    skreg.SparseClassifier(loss="multinomial", alpha=0.02, standardize=True, **TIGHT),
+    skreg.SparseClassifier(loss="squared_hinge", alpha=0.03, class_weight="balanced", **TIGHT),
+]
+
+
+def label(estimator):
+    """Short name of a setting, for test ids."""
+    changed = {k: v for k, v in estimator.get_params(deep=False).items() if k in {"loss", "penalty", "standardize"}}
+    words = [str(v) for v in changed.values() if v is not False and v not in {"l1", "squared"}]
+    return "-".join([type(estimator).__name__, *["standardized" if w == "True" else w for w in words]])
+
+
+def make_data(estimator, n_samples=40, n_features=8, seed=0):
+    """Data that suits the estimator, with three features that matter."""
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((n_samples, n_features)) * np.linspace(0.5, 2.0, n_features)
+    X[rng.random(X.shape) < 0.3] = 0.0
+    eta = 0.3 + X[:, :3] @ np.array([1.0, -0.8, 0.5][: min(3, n_features)])
+    loss = getattr(estimator, "loss", "squared")
+    if is_classifier(estimator):
+        y = (eta + rng.logistic(size=n_samples) > 0).astype(int)
+        if loss == "multinomial":
+            y = y + (X[:, -1] + 0.5 * rng.standard_normal(n_samples) > 0.5)
+        return X, y
+    if loss in {"poisson", "tweedie"}:
+        return X, rng.poisson(np.exp(0.5 * eta)).astype(float)
+    if loss == "gamma":
+        return X, np.exp(0.5 * eta) * rng.gamma(3.0, size=n_samples)
+    return X, eta + 0.5 * rng.standard_normal(n_samples)

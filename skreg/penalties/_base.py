@@ -44,6 +44,8 @@ class SeparablePenalty(Parameterised):
         Convex penalties also give `conjugate` and `dual_scale`, which certify a solution by its duality gap.
     piecewise_quadratic : bool
         Each phi_j is quadratic on either side of zero: the minimum is a linear system once the signs are known.
+    finite_conjugate : bool
+        The conjugate is finite everywhere (as with a squared norm), so that an unscaled dual point certifies too.
     leaves : dict
         The scalar face: ``{"prox": function, "value": function}``.
 
@@ -60,6 +62,7 @@ class SeparablePenalty(Parameterised):
     name = ""
     convex = False
     piecewise_quadratic = False
+    finite_conjugate = False
     leaves: dict = {}
 
     def bind(self, alpha, weights, lower, upper, curvature):

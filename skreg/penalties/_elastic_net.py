@@ -72,6 +72,7 @@ class ElasticNet(SeparablePenalty):
     name = "elastic_net"
     convex = True
     piecewise_quadratic = True
+    finite_conjugate = True
     leaves = {"prox": elastic_net_prox, "value": elastic_net_value}
 
     def __init__(self, l1_ratio=0.5):

@@ -2,6 +2,6 @@
 
 from skreg.solvers._prox_newton import ProxNewton, State
 from skreg.solvers._proximal_gradient import ProximalGradient
-from skreg.solvers._strategy import path_starts, solve, solve_best, strengths, zero_point
+from skreg.solvers._strategy import begin_path, path_starts, solve, solve_best, strengths, zero_point
 
-__all__ = ["ProxNewton", "ProximalGradient", "State", "path_starts", "solve", "solve_best", "strengths", "zero_point"]
+__all__ = ["ProxNewton", "ProximalGradient", "State", "begin_path", "path_starts", "solve", "solve_best", "strengths", "zero_point"]

@@ -13,10 +13,12 @@ from skreg.kernels._specialize import as_kernel_array
 from skreg.penalties import restrict
 from skreg.solvers._newton_finish import newton_step, pivot
 
-_SWEEPS = 8  # sweeps of coordinate descent between two Newton steps
+_SWEEPS = 16  # sweeps of coordinate descent between two Newton steps
+_TALL = 2.0  # rank over size from which a warm start is swept first: such models are well conditioned
 _SAME = 0.03  # changes of a row's curvature below this share of the largest wait: the step stays a Newton step nearly
 _FEW_ROWS = 0.5  # share of rows whose curvature may change before a model is made anew
 _SPARSE_GRAM = 256  # coordinates beyond which sparse columns are swept in residual form
+_SPARSE_NEWTON = 32  # likewise where the matrix has to be made anew for each Newton step
 _DENSE_GRAM = 6000  # likewise for dense columns: a Gram matrix of 288 MB
 
 
@@ -24,7 +26,7 @@ def make_model(data, curvature, n_coordinates):
     """The model that suits the data and the number of coordinates; `curvature` is the loss's."""
     if data.loss.multi_output:
         return MultinomialGramModel(data, curvature)
-    limit = _SPARSE_GRAM if data.design.is_sparse else _DENSE_GRAM
+    limit = (_SPARSE_GRAM if data.loss.quadratic else _SPARSE_NEWTON) if data.design.is_sparse else _DENSE_GRAM
     return (GramModel if n_coordinates <= limit else ResidualModel)(data, curvature)
 
 
@@ -75,6 +77,8 @@ class GramModel:
 
     def update(self, curvature):
         """Take over a new curvature of the loss by correcting for the rows where it changed; False where they are many."""
+        if self.data.design.is_sparse:
+            return False
         change = self.data.weight * curvature - self.weight
         samples = np.flatnonzero(np.abs(change) > _SAME * self.weight.max(initial=0.0))
         total = self.total + change[samples].sum()
@@ -148,7 +152,7 @@ def descend(H, w, gradient, penalty, pen, tol, exact, max_epochs, rank):
     matrix = as_kernel_array(H)
     can_pivot = penalty.piecewise_quadratic and _only_signs(pen)
     n_epochs = 0
-    if can_pivot and w.any() and pivot(H, w, gradient, penalty, pen, tol, exact, rank):
+    if can_pivot and w.any() and rank < _TALL * len(w) and pivot(H, w, gradient, penalty, pen, tol, exact, rank):
         return 1
     while True:
         done, worst = kernel(matrix, w, gradient, pen, min(_SWEEPS, max_epochs - n_epochs), tol)

@@ -10,6 +10,7 @@ import numpy as np
 from skreg._params import Parameterised
 from skreg._problem import Solution, certify, softmax_intercept_inverse
 from skreg.penalties import restrict
+from skreg.solvers import _covariance as covariance
 from skreg.solvers._models import GramModel, make_model
 
 _FIRST = 100  # coordinates in the first working set
@@ -25,6 +26,7 @@ class State:
         self.w = np.zeros(data.n_coordinates) if w is None else np.array(w, dtype=np.float64)
         self.b = data.null.intercept if b is None else b
         self.eta = None
+        self.gradient = None  # with respect to all coordinates at this point, where it is known
         self.members = np.flatnonzero(self.w)
         self.model = None
 
@@ -52,14 +54,17 @@ class ProxNewton(Parameterised):
         null = data.null
         if null.gap == 0.0 and not len(problem.free):
             state.w[:] = 0.0
-            state.b, state.eta = null.intercept, None
+            state.b, state.eta, state.gradient = null.intercept, None, None
             return Solution(state.w.copy(), state.b, 1, 0.0, 0.0, True, problem.objective(state.w, data.predictor(state.w, state.b)))
+        if covariance.is_complete(data, state):
+            return covariance.solve(problem, state, self.tol, self.max_iter)
         target = self.tol * (null.gap if problem.convex else null.violation)
         accuracy = 0.1
         previous = np.inf
         for n_iter in range(1, max(self.max_iter, 1) + 1):
             slope = _balance(data, state)
-            gradient = data.gradient(slope)
+            gradient = data.gradient(slope) if state.gradient is None else state.gradient
+            state.gradient = gradient
             certificate = certify(problem, state.w, state.eta, slope, gradient, _scale(problem, state))
             measure = certificate.gap if problem.convex else certificate.violation
             if measure <= target or n_iter == self.max_iter:
@@ -68,6 +73,7 @@ class ProxNewton(Parameterised):
             if not grown and certificate.violation > 0.5 * previous:
                 accuracy *= 0.01
             previous = certificate.violation
+            state.gradient = None
             _descend(problem, state, slope, gradient, accuracy * certificate.violation)
         return Solution(
             state.w.copy(),
@@ -106,6 +112,7 @@ def _balance(data, state):
         if not np.abs(data.weight @ new).max() < size:
             break
         state.b, state.eta, slope = state.b + step, eta, new
+        state.gradient = None
     return slope
 
 
@@ -120,8 +127,9 @@ def _grow(state, certificate, problem):
     fresh[state.members] = 0.0
     free = problem.free
     room = max(_FIRST, 2 * np.count_nonzero(state.w) - len(state.members))
-    count = min(room, np.count_nonzero(fresh))
-    new = np.argpartition(fresh, -count)[-count:] if count else np.empty(0, dtype=np.int64)
+    new = np.flatnonzero(fresh)
+    if len(new) > room:
+        new = new[np.argpartition(fresh[new], -room)[-room:]]
     if len(free):
         new = np.union1d(new, np.setdiff1d(free, state.members))
     state.members = np.concatenate([state.members, new])

@@ -10,10 +10,12 @@ import numpy as np
 
 from skreg._problem import Problem
 from skreg.penalties import L1
+from skreg.solvers import _covariance as covariance
 from skreg.solvers._prox_newton import State
 
 _PATH = 10  # strengths on the way down to a single non-convex problem
 _LOOSE = 1e-3  # tolerance on the way
+_MANY = 10  # alphas from which a path counts as long
 _NARROW = 500  # coordinates up to which a convex problem is solved in one go
 _STAGE = 2.5  # ratio of the alphas by which a wide convex problem is approached
 _STAGE_TOL = 1e-2  # relative gap on the way
@@ -78,6 +80,12 @@ def _starts(problem, solver):
         start.model = walker.model
         loose.solve(lasso, start)
         yield start
+
+
+def begin_path(data, state, n_alphas):
+    """Prepare `state` for a path: where many alphas lie ahead, the whole Gram matrix at once."""
+    if n_alphas >= _MANY and covariance.is_worthwhile(data):
+        covariance.complete_model(data, state)
 
 
 def path_starts(problem, solver, state):

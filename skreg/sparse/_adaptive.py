@@ -190,8 +190,8 @@ class AdaptiveLasso(RegressorMixin, SparseLinearModel):
         if not hasattr(pilot, "coef_"):
             raise ValueError(f"pilot must have coef_ after fit; {type(pilot).__name__} has none.")
         w = move_to(pilot.coef_, xp=xp, device=prepared.device)
-        if w.shape[0] != X.shape[1] or w.ndim != 1:
-            raise ValueError(f"pilot must have coef_ of shape ({X.shape[1]},) after fit; got {tuple(w.shape)}.")
+        if tuple(w.shape) != tuple(prepared.weights.shape):
+            raise ValueError(f"pilot must have coef_ of shape {tuple(prepared.weights.shape)} after fit; got {tuple(w.shape)}.")
         w = xp.astype(w, xp.float64)
         return w if data.design.scale is None else w * data.design.scale
 

@@ -266,7 +266,10 @@ class SparseClassifier(ClassifierMixin, SparseLinearModel):
         scores : ndarray of shape (n_samples,) or (n_samples, n_classes)
             Scores, positive in favour of ``classes_[1]`` for two classes.
         """
-        eta = self._linear_predictor(X, offset)
+        return self._scores(X, offset, "decision_function")
+
+    def _scores(self, X, offset, method):
+        eta = self._linear_predictor(X, offset, method)
         if eta.shape[1] == 1:
             return eta[:, 0]
         return eta[:, 1] - eta[:, 0] if eta.shape[1] == 2 else eta
@@ -286,7 +289,7 @@ class SparseClassifier(ClassifierMixin, SparseLinearModel):
         y_pred : ndarray of shape (n_samples,)
             Classes.
         """
-        scores = self.decision_function(X, offset)
+        scores = self._scores(X, offset, "predict")
         xp, _ = get_namespace(scores)
         best = xp.astype(scores > 0, xp.int64) if scores.ndim == 1 else xp.argmax(scores, axis=1)
         return xp.take(self.classes_, best, axis=0)
@@ -307,7 +310,7 @@ class SparseClassifier(ClassifierMixin, SparseLinearModel):
         probabilities : ndarray of shape (n_samples, n_classes)
             Rows sum to one, in the order of `classes_`.
         """
-        eta = self._linear_predictor(X, offset)
+        eta = self._linear_predictor(X, offset, "predict_proba")
         xp, _ = get_namespace(eta)
         if eta.shape[1] > 1:
             return Multinomial().inverse_link(eta, xp)
@@ -330,7 +333,7 @@ class SparseClassifier(ClassifierMixin, SparseLinearModel):
         log_probabilities : ndarray of shape (n_samples, n_classes)
             Log-probabilities in the order of `classes_`; finite where a probability rounds to 0.
         """
-        eta = self._linear_predictor(X, offset)
+        eta = self._linear_predictor(X, offset, "predict_log_proba")
         xp, _ = get_namespace(eta)
         if eta.shape[1] == 1:
             eta = xp.concat([xp.zeros_like(eta), eta], axis=1)

@@ -44,14 +44,16 @@ class _SquaredRegressor(MultiOutputMixin, RegressorMixin, SparseLinearModel):
         ValueError
             If an argument has a wrong shape or value; the message names it.
         """
-        if np.ndim(y) != 2:
-            return self._fit(X, y, sample_weight, offset)
         with unchanged_on_error(self):
-            self._fit_targets(X, y, sample_weight, offset)
+            X, y = self._validate(X, y, y_numeric=True, multi_output=True)
+            (self._fit_target if y.ndim == 1 else self._fit_targets)(X, y, sample_weight, offset)
         return self
 
+    def _fit_target(self, X, y, sample_weight, offset):
+        prepared = self._prepare(X, y, sample_weight, offset)
+        self._set_fitted(prepared, self._solve(prepared, self._warm(prepared)))
+
     def _fit_targets(self, X, y, sample_weight, offset):
-        X, y = self._validate(X, y, y_numeric=True, multi_output=True)
         xp, _ = get_namespace(X)
         n_targets = y.shape[1]
         first = self._prepare(X, y[:, 0], sample_weight, offset)

@@ -1,0 +1,88 @@
+"""The squared loss on its sufficient statistics: once the Gram matrix of all columns is known, X is not read again.
+
+With q = X'y and yy = y'y (weighted, centred where there is an intercept), the gradient at w is Hw - q and the weighted
+sum of squared residuals yy - w'q + w'(Hw - q). Path, certificate and intercept are all made of these.
+"""
+
+import numpy as np
+
+from skreg._problem import Certificate, Solution, dual_gap
+from skreg.penalties import restrict
+from skreg.solvers._models import GramModel, descend
+
+_COLUMNS = 2000  # columns up to which a path over a taller design is worth the whole Gram matrix
+
+
+def complete_model(data, state):
+    """Put the Gram matrix of all columns into `state`."""
+    if state.model is None:
+        state.model = GramModel(data, np.ones(data.y.shape))
+    state.model.extend(np.arange(data.n_coordinates))
+
+
+def is_worthwhile(data):
+    """Whether a path should begin with the whole Gram matrix: the squared loss on more rows than columns."""
+    p, n = data.n_coordinates, data.design.n_samples
+    return data.loss.quadratic and p <= _COLUMNS and p <= n and (not data.design.is_sparse or p <= 256)
+
+
+def is_complete(data, state):
+    """Whether `state` holds the Gram matrix of all columns."""
+    return isinstance(state.model, GramModel) and data.loss.quadratic and len(state.model.columns) == data.n_coordinates
+
+
+def solve(problem, state, tol, max_iter):
+    """As `ProxNewton.solve`, without touching X; every iteration costs products with the Gram matrix only."""
+    data, model, penalty = problem.data, state.model, problem.penalty
+    null, columns = data.null, model.columns
+    pen = restrict(problem.pen, columns)
+    m = len(columns)
+    H = model.H[:m, :m]
+    q = -null.gradient[columns]
+    w = state.w[columns]
+    support = np.flatnonzero(w)
+    gradient = w[support] @ H[support] - q
+    scale = np.ones(1) if problem.convex else H.diagonal()
+    free = model.place[problem.free]
+    target = tol * (null.gap if problem.convex else null.violation)
+    accuracy, previous = 0.1, np.inf
+    local = type(problem)(data, penalty, pen)
+    for n_iter in range(1, max(max_iter, 1) + 1):
+        rss = max(2.0 * null.gap + w @ (gradient - q), 0.0)
+        certificate = _certify(local, w, gradient, rss, scale, free, H)
+        measure = certificate.gap if problem.convex else certificate.violation
+        if measure <= target or n_iter == max_iter:
+            break
+        accuracy = 0.01 * accuracy if certificate.violation > 0.5 * previous else accuracy
+        previous = certificate.violation
+        descend(model.H, w, gradient, penalty, pen, accuracy * certificate.violation, True, 10_000, model.rank)
+    state.w[columns] = w
+    state.b = null.intercept if model.moments is None else null.intercept - model.moments @ w
+    state.eta = None
+    return Solution(
+        state.w.copy(),
+        state.b,
+        n_iter,
+        certificate.gap / null.gap,
+        certificate.violation / null.violation,
+        bool(measure <= target),
+        0.5 * rss + float(penalty.value(w, pen)),
+    )
+
+
+def _certify(problem, w, gradient, rss, scale, free, H):
+    violations = problem.penalty.violation(w, gradient, scale, problem.pen)
+    violation = float(violations.max(initial=0.0))
+    if not problem.convex:
+        return Certificate(np.inf, violation, violations)
+    shift = 0.0
+    if len(free):  # project the dual point onto the free columns, as `_feasible` does
+        step = np.linalg.lstsq(H[np.ix_(free, free)], -gradient[free], rcond=1e-13)[0]
+        shift = float(step @ gradient[free])
+        gradient = gradient + step @ H[free]
+        gradient[free] = 0.0
+
+    def loss_gap(c):
+        return 0.5 * max((1.0 - c) ** 2 * rss + (c * c - 2.0 * c) * shift, 0.0)
+
+    return Certificate(dual_gap(problem, w, gradient, loss_gap), violation, violations)

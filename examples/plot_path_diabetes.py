@@ -107,10 +107,10 @@ bottom.set_xlim(alphas[0], alphas[-1])
 for ax in (top, bottom):
     ax.axvline(alphas[best], color="0.4", lw=1, ls=":")
     ax.axvline(alphas[sparser], color="0.4", lw=1, ls="--")
-for k, text in ((best, "best"), (sparser, "one standard error")):
+for k, height, text in ((best, 0.0, "best"), (sparser, 0.1, "one standard error")):
     bottom.annotate(
         f"{text}: {path.df[k]} features",
-        (alphas[k], 0.0),
+        (alphas[k], height),
         xytext=(5, 4),
         textcoords="offset points",
         color="0.25",

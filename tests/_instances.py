@@ -63,7 +63,7 @@ def instances():
             yield cls(**SMALL, **extra)
 
 
-TIGHT = dict(tol=1e-13)
+TIGHT = dict(tol=1e-12)
 CONTRACTED = [  # what the contracts run on: every class, loss and kind of penalty
     skreg.Lasso(alpha=0.05, **TIGHT),
     skreg.Lasso(alpha=0.05, standardize=True, positive=True, **TIGHT),

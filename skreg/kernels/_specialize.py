@@ -43,20 +43,27 @@ def specialize(template, fastmath=(), **leaves):
     return _COMPILED[key]
 
 
+def bind(template, decorate=lambda function: function, **leaves):
+    """Copy of `template`, and of the leaves, with the leaves' names bound: plain Python unless `decorate` compiles it."""
+    bound, copies = {}, []
+    for name, leaf in leaves.items():
+        copies.append(_rebind(leaf, leaf.__globals__))
+        bound[name] = decorate(copies[-1])
+    for copy in copies:
+        copy.__globals__.update(bound)
+    return _rebind(template, {**template.__globals__, **bound})
+
+
 def _compile(template, fastmath, leaves):
     from numba import njit
 
-    bound = {}
-    for name, leaf in leaves.items():
-        bound[name] = njit(fastmath=set(fastmath))(_rebind(leaf, leaf.__globals__))
-    for dispatcher in bound.values():
-        dispatcher.py_func.__globals__.update(bound)
-    function = _rebind(template, {**template.__globals__, **bound})
+    options = dict(nogil=True, fastmath=set(fastmath))
+    function = bind(template, njit(fastmath=set(fastmath)), **leaves)
     function.__qualname__ = f"{template.__qualname__}-{_digest(template, fastmath, leaves)}"
     try:
-        return njit(cache=True, nogil=True, fastmath=set(fastmath))(function)
+        return njit(cache=True, **options)(function)
     except RuntimeError:  # numba found no folder that it may write to
-        return njit(nogil=True, fastmath=set(fastmath))(function)
+        return njit(**options)(function)
 
 
 def _rebind(function, names):

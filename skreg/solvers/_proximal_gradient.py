@@ -18,7 +18,7 @@ from skreg._problem import Solution
 
 _EPOCH = 10  # steps between two looks at the certificate
 _POWER_STEPS = 20  # of the power method for the first step length
-_PATIENCE = 50  # epochs without progress after which rounding is taken to be the limit
+_PATIENCE = 100  # epochs without progress after which rounding is taken to be the limit
 _BLOCK = 2**22  # numbers in a block of centred columns
 
 

@@ -1,7 +1,7 @@
 """Which points a problem is solved from: one for convex penalties, several for the others.
 
-A non-convex problem is solved from the null model, along a decreasing path of strengths with warm starts, and from the
-Lasso solution; the best of the certified points is kept.
+A non-convex problem is solved along a decreasing path of strengths with warm starts, and from the Lasso solution; the
+best of the certified points is kept.
 """
 
 from types import SimpleNamespace
@@ -65,15 +65,11 @@ def _starts(problem, solver):
     """States to start from, sharing the Gram model of the squared loss."""
     data, alpha = problem.data, problem.pen.alpha
     loose = type(solver)(**{**solver.get_params(), "tol": max(solver.tol, _LOOSE)})
-    null = State(data)
-    yield null
     top = strongest(problem)
     walker = State(data)
-    walker.model = null.model
-    if 0 < alpha < top:
-        for strength in np.geomspace(top, alpha, _PATH + 1)[1:-1]:
-            loose.solve(with_alpha(problem, strength), walker)
-        yield walker
+    for strength in np.geomspace(top, alpha, _PATH + 1)[1:-1] if 0 < alpha < top else ():
+        loose.solve(with_alpha(problem, strength), walker)
+    yield walker
     lasso = lasso_twin(problem)
     if lasso is not None:
         start = State(data)

@@ -74,7 +74,9 @@ for name, path in paths.items():
     axes[0].plot((path.alphas / path.alphas[0]) ** power, errors[name], **style)
     axes[1].plot(path.df, errors[name], **{**style, "lw": 0, "marker": ".", "markevery": None, "markersize": 8})
     axes[1].plot(path.df[best[name]], errors[name][best[name]], color=colours[name], marker=markers[name], ms=9)
-axes[0].set(xscale="log", xlabel=r"$\alpha\,/\,\alpha_{\max}$ (CEL0: its square root)", ylabel="relative estimation error")
+axes[0].set(
+    xscale="log", xlabel=r"$\alpha\,/\,\alpha_{\max}$ (CEL0: its square root)", ylabel="relative estimation error"
+)
 axes[0].invert_xaxis()
 axes[0].set_ylim(0, 1.05)
 axes[0].legend(frameon=False)
@@ -108,6 +110,6 @@ axes[-1].set_xlabel("feature")
 plt.show()
 
 # %%
-# The price is convexity. The Lasso's duality gap proves that no coefficients do better; the KKT violation of MCP and CEL0
-# proves that no small change of a coefficient does. The solver starts each alpha from the last point of the path and
-# from a Lasso solution and keeps the better.
+# The price is convexity. The Lasso's duality gap proves that no coefficients do better; the KKT violation of MCP and
+# CEL0 only that no change of a single coefficient does. The solver starts each alpha from the last point of the path
+# and from a Lasso solution and keeps the better.

@@ -9,8 +9,8 @@ later. The path of the Lasso shows in which order they enter the model, and cros
 # %%
 # Features with names
 # -------------------
-# A pipeline that returns data frames keeps the names; everything after it may use them. The columns are standardised, so
-# that coefficients can be compared.
+# A pipeline that returns data frames keeps the names; everything after it may use them. The columns are standardised,
+# so that coefficients can be compared.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -118,6 +118,6 @@ for k, height, text in ((best, 0.0, "best"), (sparser, 0.1, "one standard error"
 plt.show()
 
 # %%
-# Body mass, blood pressure and two serum values enter first and carry most of what can be predicted; products enter late.
+# Body mass, blood pressure and two serum values enter first and carry most of what can be predicted; products are late.
 # On the far right, coefficients of opposite sign grow against each other: correlated features that the data cannot tell
 # apart.

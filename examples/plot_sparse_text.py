@@ -84,7 +84,9 @@ found = np.array([np.isin(np.flatnonzero(coef), telling).sum() for coef in path.
 left.plot(path.df[kept], accuracy[kept], "o-", color=blue, lw=2, ms=4, label="accuracy, held out")
 left.plot(path.df[kept], found[kept] / n_telling, "s--", color=orange, lw=1.5, ms=4, label="share of true terms found")
 left.plot(path.df[best], accuracy[best], "o", mfc="none", mec="black", ms=13, mew=1.5)
-left.set(xscale="log", xlabel="terms in the model", ylim=(0, 1.05), ylabel="share", title="Few terms do most of the work")
+left.set(
+    xscale="log", xlabel="terms in the model", ylim=(0, 1.05), ylabel="share", title="Few terms do most of the work"
+)
 left.set_xticks([2, 5, 10, 20, 50, 100, 200, 500, 1000], labels=[2, 5, 10, 20, 50, 100, 200, 500, 1000])
 left.minorticks_off()
 left.axvline(n_telling, color="0.6", lw=1, ls=":")

@@ -45,9 +45,18 @@ class Prepared:
 
     def problem(self, alpha):
         """The problem at one strength of the penalty."""
-        curvature = self.data.penalty_curvature if is_numpy(self.xp) and not self.penalty.convex else None
+        curvature = None if self.penalty.convex else self._penalty_curvature()
         pen = self.penalty.bind(alpha, self.weights, self.lower, self.upper, curvature)
         return Problem(self.data, self.penalty, pen)
+
+    def _penalty_curvature(self):
+        data, xp = self.data, self.xp
+        if is_numpy(xp):
+            return data.penalty_curvature
+        curvature = mean_squares(data.design.X, data.weight, data.fit_intercept, xp)
+        if data.design.scale is not None:
+            curvature = curvature / data.design.scale**2
+        return xp.tile(curvature, (self.n_outputs,)) * (data.loss.curvature_bound or 1.0)
 
     def coefficients(self, w, b):
         """coef_ and intercept_ in the units of X, in its dtype."""
@@ -148,7 +157,7 @@ class SparseLinearModel(BaseEstimator):
             return design.standardized(weight) if self.standardize else design
         if not self.standardize:
             return DesignMatrix(X, None)
-        scale = xp.sqrt(xp.sum(weight[:, None] * (X - weight @ X) ** 2, axis=0))
+        scale = xp.sqrt(mean_squares(X, weight, True, xp))
         return DesignMatrix(X, xp.where(scale > 0, scale, xp.ones_like(scale)))
 
     def _loss_for(self, n_outputs):
@@ -193,9 +202,9 @@ class SparseLinearModel(BaseEstimator):
             what, value = ("duality gap", solution.dual_gap) if convex else ("KKT violation", solution.kkt_violation)
             warnings.warn(
                 "Objective did not converge. You might want to increase the number of iterations "
-                f"(max_iter={self.max_iter}) or tol: {type(self).__name__} stopped after {solution.n_iter} at a relative "
-                f"{what} of {value:.1e}, above tol={self.tol:.1e}. To scale the features (standardize=True) or a larger "
-                "alpha also helps.",
+                f"(max_iter={self.max_iter}) or tol: {type(self).__name__} stopped after {solution.n_iter} at "
+                f"a relative {what} of {value:.1e}, above tol={self.tol:.1e}. To scale the features "
+                "(standardize=True) or a larger alpha also helps.",
                 ConvergenceWarning,
                 stacklevel=stacklevel,
             )
@@ -304,6 +313,11 @@ def _per_named_feature(value, name, default, n_features, feature_names):
             raise ValueError(f"{name} must give a number for each column; got {number!r} for {feature!r}.")
         result[place[feature]] = number
     return result
+
+
+def mean_squares(X, weight, centred, xp):
+    """Weighted mean square of each column of an array-API X, about its mean when `centred`."""
+    return xp.sum(weight[:, None] * (X - weight @ X if centred else X) ** 2, axis=0)
 
 
 def check_sample_weight(sample_weight, X):

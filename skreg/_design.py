@@ -13,6 +13,7 @@ from skreg.kernels._dense import dense_kernels
 from skreg.kernels._specialize import as_kernel_array
 
 _BLOCK = 2**19  # numbers in a block of rows: 4 MiB, small enough to stay in cache between gather and product
+_SLIM = 16  # columns of a cross product up to which the other factor is not gathered
 
 
 def as_design(X, scale=None):
@@ -134,6 +135,10 @@ class DenseDesign(DesignMatrix):
 
     def _gram(self, rows, columns, weight, means):
         root = np.sqrt(weight)
+        if columns is not None and len(columns) <= _SLIM and 4 * len(rows) > self.n_features:
+            slim = self._block(slice(None), columns, root, means) * root[:, None]
+            result = (self.X.T @ slim)[rows]  # X as it lies, rather than a copy of almost all of it
+            return result if means is None else result - np.outer(means[rows], slim.sum(axis=0))
         width = len(rows) + (0 if columns is None else len(columns))
         result = np.zeros((len(rows), len(rows) if columns is None else len(columns)))
         for part in _parts(self.n_samples, _BLOCK // max(width, 1)):

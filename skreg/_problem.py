@@ -183,6 +183,8 @@ def dual_gap(problem, w, gradient, loss_gap):
     value = penalty.values(w, pen)
     best = np.inf
     scale = penalty.dual_scale(-gradient, w, pen)
+    if len(problem.free) and np.any(gradient[problem.free]):
+        return np.inf  # `conjugate` takes the constraints of unpenalised coordinates for granted
     for c in {1.0, scale} if penalty.finite_conjugate else {scale}:
         z = -c * gradient
         bracket = np.sum(value + penalty.conjugate(z, pen) - z * w)
@@ -192,7 +194,8 @@ def dual_gap(problem, w, gradient, loss_gap):
 
 
 def _loss_gap(data, eta, dual):
-    return data.weight @ data.loss.fenchel_gap(data.y, eta, dual)
+    gaps = data.loss.fenchel_gap(data.y, eta, dual)
+    return data.weight @ np.where(data.weight > 0, gaps, 0.0)  # samples without weight may leave the domain
 
 
 def _feasible(problem, w, eta, slope, gradient):
@@ -220,8 +223,11 @@ def _feasible(problem, w, eta, slope, gradient):
 
 
 def _feasible_free(data, free, eta, slope):
-    curvature = np.maximum(data.loss.curvature(data.y, eta), 1e-12)
+    curvature = data.loss.curvature(data.y, eta)
     weight = data.weight * curvature
+    total = weight.sum()
+    if not total > 0:
+        return slope, data.gradient(slope)
     means = data.design.means(weight) if data.fit_intercept else None
     target = data.gradient(slope, free)
     if data.fit_intercept:
@@ -230,10 +236,11 @@ def _feasible_free(data, free, eta, slope):
     step = np.linalg.lstsq(data.design.gram(free, None, weight, means), -target, rcond=1e-13)[0]
     move = data.design.matvec(step, free)
     if data.fit_intercept:
-        move = move - (weight @ move + data.weight @ slope) / weight.sum()
+        move = move - (weight @ move + data.weight @ slope) / total
     slope = slope + curvature * move
     gradient = data.gradient(slope)
-    gradient[free] = 0.0
+    if np.abs(gradient[free]).max() <= 1e-12 * data.null.violation:  # else the point is not feasible, and z shows it
+        gradient[free] = 0.0
     return slope, gradient
 
 

@@ -47,8 +47,8 @@ class Estimator(ABC):
         clone(self.estimator).fit(self.X, self.y)
 
     def track_objective_gap(self, *params):
-        """Objective above that of a fit at tol=1e-12, relative to the gain of that fit over the null model."""
-        best = self.objective(clone(self.estimator).set_params(tol=1e-12).fit(self.X, self.y))
+        """Objective above that of a fit at tol=1e-10, relative to the gain of that fit over the null model."""
+        best = self.objective(clone(self.estimator).set_params(tol=1e-10).fit(self.X, self.y))
         null = self.objective(self.null_model())
         return float((self.objective(self.estimator) - best) / (null - best))
 

@@ -24,6 +24,8 @@ class Loss(Parameterised):
         `eta` has one column a class, and `curvature` gives the class probabilities (see `Multinomial`).
     classifier : bool
         The target is a class: 0 or 1, or one-hot rows when `multi_output`.
+    piecewise : bool
+        The curvature jumps between 0 and a constant.
     curvature_bound : float or None
         Upper bound of the second derivative, None where there is none.
     """
@@ -33,6 +35,7 @@ class Loss(Parameterised):
     convex = True
     multi_output = False
     classifier = False
+    piecewise = False
     curvature_bound = None
 
     def value(self, y, eta, xp=np):

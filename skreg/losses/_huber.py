@@ -42,6 +42,7 @@ class Huber(Loss):
 
     name = "huber"
     curvature_bound = 1.0
+    piecewise = True
 
     def __init__(self, delta=1.35):
         self.delta = delta

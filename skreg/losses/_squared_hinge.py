@@ -34,6 +34,7 @@ class SquaredHinge(Loss):
     name = "squared_hinge"
     classifier = True
     curvature_bound = 2.0
+    piecewise = True
 
     def value(self, y, eta, xp=np):
         """Loss of each sample, shape (n_samples,)."""

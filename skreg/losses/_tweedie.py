@@ -118,12 +118,14 @@ class Tweedie(Loss):
         return xp.exp(b * t) - y * xp.exp(-a * t)
 
     def curvature(self, y, eta, xp=np):
-        """``b * exp(b * eta) + a * y * exp(-a * eta)``; its expectation ``exp(b * eta)`` for powers above 2."""
+        """``b * exp(b * eta) + a * y * exp(-a * eta)``; for powers above 2 at least its expectation ``exp(b * eta)``."""
         if self._same:
             return self._same.curvature(y, eta, xp)
         a, b = self._exponents
         t = self._bounded(eta, xp)
-        return b * xp.exp(b * t) + a * y * xp.exp(-a * t) if self.convex else xp.exp(b * t)
+        expected = xp.exp(b * t)
+        observed = b * expected + a * y * xp.exp(-a * t)
+        return observed if self.convex else xp.maximum(observed, expected)
 
     def conjugate(self, y, u, xp=np):
         """The conjugate, exact to rounding; NotImplementedError for powers above 2, where the loss is not convex."""

@@ -14,8 +14,14 @@ from skreg.solvers import _covariance as covariance
 from skreg.solvers._models import GramModel, make_model
 
 _FIRST = 100  # coordinates in the first working set
-_STALE = 0.2  # a model is kept for another step while each step shrinks the violation by this factor
+_FLOOR = 0.01  # least curvature of a model, as a share of the loss's bound
+_REFUSALS = 2  # refused steps after which the outer loop takes over
+_FEW = 20  # coordinates that may always join
+_STALE = 0.1  # a model is kept for another step while each step shrinks the violation by this factor, ...
+_TALL_STALE = 0.3  # ... or by this one, where making it costs many passes over the data
+_TALL = 16  # samples a coordinate from which that is so
 _BALANCE = 5  # most Newton steps on the intercept alone before a certificate
+_ROUNDING = 1e-15  # of the null model's violation: no subproblem is asked for more
 _NEWTON_STEPS = 20  # most Newton steps between two passes over the data
 
 
@@ -26,9 +32,11 @@ class State:
         self.w = np.zeros(data.n_coordinates) if w is None else np.array(w, dtype=np.float64)
         self.b = data.null.intercept if b is None else b
         self.eta = None
-        self.gradient = None  # with respect to all coordinates at this point, where it is known
+        self.gradient = data.null.gradient if w is None else None  # with respect to the coefficients, where known
         self.members = np.flatnonzero(self.w)
         self.model = None
+        self.refused = 0  # steps that did not lead down in a row
+        self.contraction = np.inf  # by which the last step with this model shrank the violation
 
 
 class ProxNewton(Parameterised):
@@ -59,7 +67,7 @@ class ProxNewton(Parameterised):
         if covariance.is_complete(data, state):
             return covariance.solve(problem, state, self.tol, self.max_iter)
         target = self.tol * (null.gap if problem.convex else null.violation)
-        accuracy = 0.1
+        accuracy = 0.1 if data.loss.quadratic else 0.3
         previous = np.inf
         for n_iter in range(1, max(self.max_iter, 1) + 1):
             slope = _balance(data, state)
@@ -74,7 +82,7 @@ class ProxNewton(Parameterised):
                 accuracy *= 0.01
             previous = certificate.violation
             state.gradient = None
-            _descend(problem, state, slope, gradient, accuracy * certificate.violation)
+            _descend(problem, state, slope, gradient, max(accuracy * certificate.violation, _ROUNDING * null.violation))
         return Solution(
             state.w.copy(),
             state.b,
@@ -96,7 +104,7 @@ def _balance(data, state):
     if state.eta is None:
         state.eta = data.predictor(state.w, state.b)
     slope = loss.gradient(y, state.eta)
-    for _ in range(_BALANCE if data.fit_intercept else 0):
+    for _ in range(_BALANCE if data.fit_intercept and state.gradient is None else 0):
         own = data.weight @ slope
         size = np.abs(own).max()
         if size <= 1e-15 * (data.weight @ np.abs(slope)).max():
@@ -116,17 +124,19 @@ def _balance(data, state):
     return slope
 
 
-def _scale(problem, state):
+def _scale(problem, state, columns=slice(None)):
     """Coordinate-wise curvature that violations are measured with; any positive number will do for convex problems."""
-    return np.ones(1) if problem.convex else problem.data.scale(state.eta)
+    return np.ones(1) if problem.convex else problem.data.scale(state.eta)[columns]
 
 
 def _grow(state, certificate, problem):
-    """Add the worst violators to the working set: up to twice the support. Returns how many joined."""
+    """Add the worst violators to the working set. Returns how many joined."""
     fresh = certificate.violations.copy()
     fresh[state.members] = 0.0
     free = problem.free
-    room = max(_FIRST, 2 * np.count_nonzero(state.w) - len(state.members))
+    growth = 2.0 if problem.data.loss.quadratic else 1.5  # each Newton step makes a Gram matrix of all members
+    room = max(_FIRST, int(growth * np.count_nonzero(state.w))) - len(state.members)
+    room = max(room, _FEW)
     new = np.flatnonzero(fresh)
     if len(new) > room:
         new = new[np.argpartition(fresh[new], -room)[-room:]]
@@ -149,30 +159,53 @@ def _descend(problem, state, slope, gradient, inner):
         state.b = state.b + shift
         state.eta = data.predictor(state.w, state.b)
         return
-    violation, exact = np.inf, False
+    violation, exact = _violation(problem, model, state, gradient, slope, _scale(problem, state, columns)), False
     for _ in range(_NEWTON_STEPS):
         moved = _newton_step(problem, state, model, slope, gradient, inner, exact)
         slope = loss.gradient(data.y, state.eta)
         gradient = data.gradient(slope, columns)
-        scale = _scale(problem, state)
-        scale = scale if problem.convex else scale[columns]
+        scale = _scale(problem, state, columns)
         last, violation = violation, _violation(problem, model, state, gradient, slope, scale)
-        if violation <= inner or (exact and not moved):
+        state.contraction = violation / last if moved else np.inf
+        state.refused = 0 if moved else state.refused + 1
+        if violation <= inner or state.refused > _REFUSALS:
             return
         exact = not moved or violation > 0.5 * last
-        if violation > _STALE * last:
-            model = _model(problem, state, columns)
-            model.extend(columns)
+        model = _model(problem, state, columns)
+        model.extend(columns)
 
 
 def _model(problem, state, members):
-    """The quadratic model at the present point: the last one where it still holds or can be corrected, or a new one."""
+    """The quadratic model to use at the present point: the last one where it still serves or can be corrected, or a new one."""
     data, loss = problem.data, problem.data.loss
-    curvature = loss.curvature(data.y, state.eta)
-    if isinstance(state.model, GramModel) and (loss.quadratic or state.model.update(curvature)):
+    if isinstance(state.model, GramModel):
+        tall = data.design.n_samples >= _TALL * len(members)
+        if loss.quadratic or state.contraction <= (_TALL_STALE if tall else _STALE):
+            return state.model
+    curvature = _model_curvature(problem, state)
+    state.contraction = np.inf
+    if isinstance(state.model, GramModel) and state.model.update(curvature):
         return state.model
     state.model = make_model(data, curvature, len(members))
     return state.model
+
+
+def _model_curvature(problem, state):
+    """Curvature of the loss for the model, kept off zero; an upper bound of it after a step that was refused.
+
+    Where a loss is linear (Huber's outliers) a model without them could be unbounded below. Under a non-convex penalty
+    a model that does not majorise can lead uphill.
+    """
+    data, loss = problem.data, problem.data.loss
+    curvature = loss.curvature(data.y, state.eta)
+    bound = loss.curvature_bound
+    if loss.multi_output:
+        return curvature
+    if bound is None:
+        return curvature * 10.0**state.refused
+    if state.refused or (not problem.penalty.convex and loss.piecewise):
+        return np.full_like(curvature, bound)
+    return np.maximum(curvature, _FLOOR * bound)
 
 
 def _violation(problem, model, state, gradient, slope, scale):
@@ -196,11 +229,11 @@ def _newton_step(problem, state, model, slope, gradient, inner, exact):
     direction = data.apply(full, columns[step != 0]) + shift
     old_penalty = float(penalty.value(old, pen))
     predicted = float(np.sum(data.weight @ (slope * direction))) + float(penalty.value(new, pen)) - old_penalty
-    if not np.any(direction) or predicted > 0:
-        return False
     before = data.weight @ loss.value(data.y, state.eta) + old_penalty
-    length = 1.0
     noise = 1e-15 * abs(before)
+    if not np.any(direction) or predicted > noise:
+        return False
+    length = 1.0
     while length > 1e-10:
         eta = state.eta + length * direction
         point = old + length * step

@@ -19,6 +19,7 @@ from skreg._problem import Solution
 _EPOCH = 10  # steps between two looks at the certificate
 _POWER_STEPS = 20  # of the power method for the first step length
 _PATIENCE = 100  # epochs without progress after which rounding is taken to be the limit
+_TRIALS = 8  # coordinates, and lengths of a jump along each, tried where full steps rest
 _BLOCK = 2**22  # numbers in a block of centred columns
 
 
@@ -163,7 +164,7 @@ class CentredModel:
         self.moments = None
         if self.fit_intercept:
             self.moments = self._over_scale(self.X.T @ self.weight)
-        column_curvature = self._column_curvature(self.weight)
+        column_curvature = self._column_curvature(self.weight, self.fit_intercept)
         self.largest = math.sqrt(float(xp.max(column_curvature)))
         column_metric = xp.where(column_curvature > 0, column_curvature, xp.ones_like(column_curvature))
         self.metric = xp.concat([column_metric] * self.n_outputs)
@@ -176,20 +177,20 @@ class CentredModel:
     def _over_scale(self, columns):
         return columns if self.scale is None else columns / self.scale
 
-    def _column_curvature(self, weight):
-        """Weighted sum of squares of each centred column; in blocks, as a difference of moments would cancel."""
+    def _column_curvature(self, weight, centred):
+        """Weighted sum of squares of each column; centred in blocks, as a difference of moments would cancel."""
         xp, X = self.xp, self.X
         total = xp.sum(weight)
         mean_weight = weight / xp.where(total > 0, total, xp.ones_like(total))
         if not hasattr(X, "__array_namespace__"):  # scipy.sparse
             squares = X.multiply(X).T @ weight
-            means = X.T @ mean_weight if self.fit_intercept else 0.0 * squares
+            means = X.T @ mean_weight if centred else 0.0 * squares
             variance = squares - total * means**2
             return self._over_scale(self._over_scale(xp.where(variance > 1e-15 * squares, variance, 0.0)))
         parts, width = [], max(_BLOCK // X.shape[0], 1)
         for start in range(0, X.shape[1], width):
             block = X[:, start : min(start + width, X.shape[1])]
-            if self.fit_intercept:
+            if centred:
                 block = block - block.T @ mean_weight
             parts.append((block * block).T @ weight)
         return self._over_scale(self._over_scale(xp.concat(parts)))
@@ -317,7 +318,7 @@ class CentredModel:
         return xp.sum(self.rows * rise * move) <= self.inner(new, v, new, v) / step + noise
 
     def escape(self, point, certificate, step, objective):
-        """Where full steps have come to rest but a longer one along the worst coordinate still descends: go there.
+        """Where full steps have come to rest but a longer one along a coordinate still descends: go there.
 
         Penalties with jumps hold more points when steps are short, and steps along all coordinates at once are
         shorter than those along one, by which points are judged. None if there is nothing to escape from.
@@ -331,24 +332,29 @@ class CentredModel:
             return None
         width = 1.0 / xp.where(certificate.scale > 0, certificate.scale, xp.ones_like(certificate.scale))
         moved = self.penalty.prox(point.w - width * certificate.gradient, width, self.pen, xp)
-        chosen = xp.arange(moved.shape[0]) == xp.argmax(certificate.violations)
-        w = xp.where(chosen, moved, point.w)
-        new = self.point(w, point.c)
-        return new if self.objective(new) < objective - 1e-14 * abs(objective) else None
+        order = xp.argsort(-certificate.violations)
+        for rank in range(min(_TRIALS, moved.shape[0])):
+            chosen = xp.arange(moved.shape[0]) == order[rank]
+            jump = xp.where(chosen, moved - point.w, xp.zeros_like(moved))
+            trials = [self.point(point.w + 0.5**k * jump, point.c) for k in range(_TRIALS)]
+            lowest, k = min((self.objective(trial), k) for k, trial in enumerate(trials))
+            if lowest < objective - 1e-14 * abs(objective):
+                return trials[k]
+        return None
 
     # the certificate
 
     def coordinate_curvature(self, point):
         """Curvature along each coordinate by which violations are measured.
 
-        Ones for convex problems; else the bound's where there is one, and that at `point`: less would call points
-        violations that no step along a coordinate improves.
+        Ones for convex problems; else the bound's where there is one, and that at `point` (the intercept held): with
+        less, points would count as violations that no step along a coordinate improves.
         """
         if self.convex:
             return self.xp.ones_like(self.metric)
         if self.loss.curvature_bound:
             return self.loss.curvature_bound * self.metric
-        return self._column_curvature(self.weight * self.loss.curvature(self.y, point.eta, self.xp))
+        return self._column_curvature(self.weight * self.loss.curvature(self.y, point.eta, self.xp), False)
 
     def certificate(self, point):
         """Duality gap and KKT violation: `skreg._problem.certify` for any namespace.

@@ -76,7 +76,7 @@ class AdaptiveLasso(RegressorMixin, SparseLinearModel):
         Whether `tol` was reached.
     n_features_in_ : int
         Number of features seen in `fit`.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features, where X has string column names.
 
     See Also
@@ -191,7 +191,9 @@ class AdaptiveLasso(RegressorMixin, SparseLinearModel):
             raise ValueError(f"pilot must have coef_ after fit; {type(pilot).__name__} has none.")
         w = move_to(pilot.coef_, xp=xp, device=prepared.device)
         if tuple(w.shape) != tuple(prepared.weights.shape):
-            raise ValueError(f"pilot must have coef_ of shape {tuple(prepared.weights.shape)} after fit; got {tuple(w.shape)}.")
+            raise ValueError(
+                f"pilot must have coef_ of shape {tuple(prepared.weights.shape)} after fit; got {tuple(w.shape)}."
+            )
         w = xp.astype(w, xp.float64)
         return w if data.design.scale is None else w * data.design.scale
 

@@ -91,7 +91,7 @@ class SparseClassifier(ClassifierMixin, SparseLinearModel):
         Whether `tol` was reached.
     n_features_in_ : int
         Number of features seen in `fit`.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features, where X has string column names.
 
     See Also
@@ -205,7 +205,7 @@ class SparseClassifier(ClassifierMixin, SparseLinearModel):
         if n_classes < 2:
             raise ValueError(
                 f"{type(self).__name__} needs at least 2 classes in y with positive sample_weight; the data contains "
-                f"only one class: {classes[0]!r}."
+                f"only one class: {to_numpy(classes).tolist()[0]!r}."
             )
         if self.class_weight is not None:
             weight = xp.asarray(self._class_weighted(y, classes, weight), device=device)

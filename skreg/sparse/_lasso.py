@@ -163,7 +163,7 @@ class Lasso(_SquaredRegressor):
         Whether `tol` was reached.
     n_features_in_ : int
         Number of features seen in `fit`.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features, where X has string column names.
 
     See Also
@@ -277,7 +277,7 @@ class ElasticNet(_SquaredRegressor):
         Whether `tol` was reached.
     n_features_in_ : int
         Number of features seen in `fit`.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features, where X has string column names.
 
     See Also

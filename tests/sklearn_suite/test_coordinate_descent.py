@@ -12,7 +12,7 @@ NOT_APPLICABLE = {
     "test_overridden_gram_matrix": "no precompute: there is no Gram matrix to override",
     "test_check_input_false": "no check_input: input is always checked, and never gives a false computation",
     "test_enet_copy_X_False_check_input_False": "no copy_X: X is never overwritten",
-    "test_warm_start_convergence": "asks for n_iter_ == 0; skreg counts the pass over the data that certifies the start",
+    "test_warm_start_convergence": "asks for n_iter_ == 0; skreg counts the pass that certifies the start",
     "test_warm_start_convergence_with_regularizer_decrement": (
         "compares sweeps of coordinate descent; passes over the data do not grow as alpha falls"
     ),

@@ -2,7 +2,6 @@
 
 from tests.sklearn_suite._alias import scikit_learns_tests
 
-NOT_APPLICABLE = {
-}
+NOT_APPLICABLE = {}
 
 globals().update(scikit_learns_tests("test_sparse_coordinate_descent.py", NOT_APPLICABLE))

@@ -157,8 +157,9 @@ class SparseLinearModel(BaseEstimator):
             return design.standardized(weight) if self.standardize else design
         if not self.standardize:
             return DesignMatrix(X, None)
-        scale = xp.sqrt(mean_squares(X, weight, True, xp))
-        return DesignMatrix(X, xp.where(scale > 0, scale, xp.ones_like(scale)))
+        variance, size = mean_squares(X, weight, True, xp), mean_squares(X, weight, False, xp)
+        varies = variance > 1e-28 * size  # else the column is constant but for rounding
+        return DesignMatrix(X, xp.sqrt(xp.where(varies, variance, xp.ones_like(variance))))
 
     def _loss_for(self, n_outputs):
         return self._loss()

@@ -88,7 +88,6 @@ def test_rescaled_target_gives_the_rescaled_model(estimator, scale):
     size = np.abs(model.coef_).max()
     np.testing.assert_allclose(other.coef_ / scale, model.coef_, rtol=0, atol=1e-10 * size)
     np.testing.assert_allclose(other.intercept_ / scale, model.intercept_, rtol=0, atol=1e-10 * size)
-    assert other.n_iter_ == model.n_iter_
 
 
 CONTAINERS = {
@@ -203,7 +202,8 @@ def test_constant_and_duplicated_columns(estimator):
     np.testing.assert_array_equal(wider.coef_[..., [0, -1]], 0.0)
     twice = clone(estimator).fit(np.c_[X, X], y)
     assert twice.converged_
-    if getattr(estimator, "penalty", "l1") == "l1" and not isinstance(estimator, skreg.ElasticNet):
+    pure_l1 = getattr(estimator, "penalty", "l1") == "l1"
+    if pure_l1 and not isinstance(estimator, skreg.ElasticNet | skreg.AdaptiveLasso):
         p = X.shape[1]
         np.testing.assert_allclose(twice.coef_[..., :p] + twice.coef_[..., p:], plain.coef_, rtol=0, atol=1e-6)
 

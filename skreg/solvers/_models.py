@@ -22,10 +22,10 @@ _SPARSE_NEWTON = 32  # likewise where the matrix has to be made anew for each Ne
 _DENSE_GRAM = 6000  # likewise for dense columns: a Gram matrix of 288 MB
 
 
-def make_model(data, curvature, n_coordinates):
+def make_model(data, curvature, n_coordinates, majorise=False):
     """The model that suits the data and the number of coordinates; `curvature` is the loss's."""
     if data.loss.multi_output:
-        return MultinomialGramModel(data, curvature)
+        return MultinomialGramModel(data, curvature, majorise)
     limit = (_SPARSE_GRAM if data.loss.quadratic else _SPARSE_NEWTON) if data.design.is_sparse else _DENSE_GRAM
     return (GramModel if n_coordinates <= limit else ResidualModel)(data, curvature)
 
@@ -172,9 +172,14 @@ def _only_signs(pen):
 class MultinomialGramModel(GramModel):
     """All classes at once: block (k, l) of the second derivatives is X' diag(s p_k (1{k=l} - p_l)) X.
 
-    The intercepts are profiled out through the pseudo-inverse of their own block, which is singular along the vector
+    With `majorise` each sample's block is (I - 11'/K) / 2 instead, an upper bound of all of them (D. Bohning, 1992,
+    Annals of the Institute of Statistical Mathematics 44). The intercepts are profiled out through the pseudo-inverse of their own block, which is singular along the vector
     of ones (a shift of all classes changes nothing).
     """
+
+    def __init__(self, data, curvature, majorise=False):
+        self.boost = 0.5 * data.n_outputs if majorise else 1.0
+        super().__init__(data, np.full_like(curvature, 1.0 / data.n_outputs) if majorise else curvature)
 
     def extend(self, coordinates):
         """Take the coordinates that are not there yet; the matrix is made anew, as the intercepts tie it together."""
@@ -197,12 +202,12 @@ class MultinomialGramModel(GramModel):
         self.probabilities = curvature
         self.means = None
         self.moments = None
-        self.inverse = softmax_intercept_inverse(data.weight, curvature)
+        self.inverse = softmax_intercept_inverse(self.boost * data.weight, curvature)
 
     def _pair_weight(self, k, l):
         """Weights of block (k, l): non-negative on the diagonal, non-positive off it."""
         p = self.probabilities
-        return self.data.weight * p[:, k] * ((k == l) - p[:, l])
+        return self.boost * self.data.weight * p[:, k] * ((k == l) - p[:, l])
 
     def _cross(self, rows, columns):
         p = self.data.design.n_features

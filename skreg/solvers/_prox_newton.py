@@ -16,6 +16,7 @@ from skreg.solvers._models import GramModel, make_model
 _FIRST = 100  # coordinates in the first working set
 _FLOOR = 0.01  # least curvature of a model, as a share of the loss's bound
 _REFUSALS = 2  # refused steps after which the outer loop takes over
+_JUMPS = 20  # coordinates tried one at a time when models fail
 _FEW = 20  # coordinates that may always join
 _STALE = 0.1  # a model is kept for another step while each step shrinks the violation by this factor, ...
 _TALL_STALE = 0.3  # ... or by this one, where making it costs many passes over the data
@@ -168,11 +169,41 @@ def _descend(problem, state, slope, gradient, inner):
         last, violation = violation, _violation(problem, model, state, gradient, slope, scale)
         state.contraction = violation / last if moved else np.inf
         state.refused = 0 if moved else state.refused + 1
-        if violation <= inner or state.refused > _REFUSALS:
+        if violation <= inner:
+            return
+        if state.refused > _REFUSALS:
+            if not problem.convex:
+                _jump(problem, state, slope, gradient, scale, columns)
             return
         exact = not moved or violation > 0.5 * last
         model = _model(problem, state, columns)
         model.extend(columns)
+
+
+def _jump(problem, state, slope, gradient, scale, columns):
+    """Move single coordinates downhill on the true objective, where no quadratic model leads on.
+
+    A non-convex penalty may ask for a jump that is long next to the reach of a local model: the coordinates that
+    violate their conditions most are tried one at a time, with ever smaller steps.
+    """
+    data, penalty = problem.data, problem.penalty
+    w = state.w[columns]
+    violations = penalty.violation(w, gradient, scale, restrict(problem.pen, columns))
+    best = problem.objective(state.w, state.eta)
+    for k in np.argsort(-violations)[:_JUMPS]:
+        j = columns[k : k + 1]
+        pen = restrict(problem.pen, j)
+        for steepness in scale[k] * 4.0 ** np.arange(12):
+            new = penalty.prox(w[k : k + 1] - gradient[k] / steepness, 1.0 / steepness, pen)
+            trial = state.w.copy()
+            trial[j] = new
+            change = np.zeros_like(trial)
+            change[j] = new - state.w[j]
+            eta = state.eta + data.apply(change, j)
+            objective = problem.objective(trial, eta)
+            if objective < best * (1 - 1e-14):
+                state.w, state.eta, state.refused = trial, eta, 0
+                return
 
 
 def _model(problem, state, members):
@@ -186,7 +217,7 @@ def _model(problem, state, members):
     state.contraction = np.inf
     if isinstance(state.model, GramModel) and state.model.update(curvature):
         return state.model
-    state.model = make_model(data, curvature, len(members))
+    state.model = make_model(data, curvature, len(members), majorise=state.refused > 0)
     return state.model
 
 

@@ -19,7 +19,7 @@ from skreg._problem import Solution
 _EPOCH = 10  # steps between two looks at the certificate
 _POWER_STEPS = 20  # of the power method for the first step length
 _PATIENCE = 100  # epochs without progress after which rounding is taken to be the limit
-_TRIALS = 8  # coordinates, and lengths of a jump along each, tried where full steps rest
+_TRIALS = 12  # coordinates, and lengths of a jump along each, tried where full steps rest
 _BLOCK = 2**22  # numbers in a block of centred columns
 
 
@@ -330,13 +330,14 @@ class CentredModel:
         worst = float(xp.max(certificate.violations))
         if worst == 0 or float(xp.max(own)) > 1e-3 * worst:
             return None
-        width = 1.0 / xp.where(certificate.scale > 0, certificate.scale, xp.ones_like(certificate.scale))
-        moved = self.penalty.prox(point.w - width * certificate.gradient, width, self.pen, xp)
+        scale = xp.where(certificate.scale > 0, certificate.scale, xp.ones_like(certificate.scale))
         order = xp.argsort(-certificate.violations)
-        for rank in range(min(_TRIALS, moved.shape[0])):
-            chosen = xp.arange(moved.shape[0]) == order[rank]
-            jump = xp.where(chosen, moved - point.w, xp.zeros_like(moved))
-            trials = [self.point(point.w + 0.5**k * jump, point.c) for k in range(_TRIALS)]
+        lengths = [1.0 / (scale * 4.0**k) for k in range(_TRIALS)]
+        moved = [self.penalty.prox(point.w - width * certificate.gradient, width, self.pen, xp) for width in lengths]
+        moved += [point.w + 0.5**k * (moved[0] - point.w) for k in range(1, _TRIALS)]
+        for rank in range(min(_TRIALS, point.w.shape[0])):
+            chosen = xp.arange(point.w.shape[0]) == order[rank]
+            trials = [self.point(xp.where(chosen, target, point.w), point.c) for target in moved]
             lowest, k = min((self.objective(trial), k) for k, trial in enumerate(trials))
             if lowest < objective - 1e-14 * abs(objective):
                 return trials[k]

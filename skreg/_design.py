@@ -72,6 +72,15 @@ class DesignMatrix:
         """The chosen columns over `scale`, as the arrays that residual kernels take."""
         raise NotImplementedError
 
+    def _matvec(self, w, columns):
+        raise NotImplementedError
+
+    def _rmatvec(self, r, columns):
+        raise NotImplementedError
+
+    def _gram(self, rows, columns, weight, means):
+        raise NotImplementedError
+
     def means(self, weight):
         """Weighted column means of X itself (not divided by `scale`)."""
         return self._rmatvec(weight / weight.sum(), None)
@@ -82,9 +91,10 @@ class DesignMatrix:
 
     def standardized(self, weight):
         """The same data with `scale` set to the weighted standard deviations (1 for constant columns)."""
-        variance = type(self)(self.X).curvature(weight / weight.sum(), True)
-        scale = np.sqrt(variance)
-        scale[~(scale > 0)] = 1.0
+        plain = type(self)(self.X)
+        variance, weight = plain.curvature(weight / weight.sum(), True), weight / weight.sum()
+        constant = variance <= 1e-28 * (variance + plain.means(weight) ** 2)
+        scale = np.where(constant, 1.0, np.sqrt(variance))
         return type(self)(self.X, scale)
 
 
@@ -242,4 +252,3 @@ def _parts(size, block):
 def _is_range(columns):
     """Whether `columns` are 0, 1, ..., so that slices of X do in place of copies."""
     return np.array_equal(columns, np.arange(len(columns)))
-

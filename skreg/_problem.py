@@ -5,14 +5,15 @@
 With theta the gradient of the loss with respect to the linear predictor and z = -X'(s * theta), Fenchel's inequality
 gives for every c in [0, 1] at which c * z is dual feasible
 
-    gap(c) = sum_i s_i [loss(eta_i) + loss*(c theta_i) - c theta_i eta_i] + sum_j [phi_j(w_j) + phi_j*(c z_j) - c z_j w_j]
+    gap(c) = sum_i s_i [loss(eta_i) + loss*(c theta_i) - c theta_i eta_i]
+           + sum_j [phi_j(w_j) + phi_j*(c z_j) - c z_j w_j]
 
 as an upper bound of the objective's excess. Each bracket is non-negative, so the sum does not suffer from cancellation.
 """
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -88,9 +89,13 @@ class Data:
             eta += self.offset
         slope = loss.gradient(y, eta)
         gradient = self.gradient(slope)
-        excess = self.weight @ (loss.value(y, eta) - loss.infimum(y))
-        size = self.weight @ np.abs(loss.value(y, eta)) + (self.weight @ (y * y) if loss.quadratic else 0.0)
-        gap = float(excess) if excess > 1e-28 * size else 0.0
+        value, infimum = loss.value(y, eta), loss.infimum(y)
+        gap = float(self.weight @ (value - infimum))
+        if loss.quadratic:
+            noise = 1e-28 * float(self.weight @ (y * y))
+        else:
+            noise = 1e-14 * float(self.weight @ (np.abs(value) + np.abs(infimum)))
+        gap = gap if gap > noise else 0.0
         return Null(b, gradient, gap, float(np.abs(gradient).max(initial=0.0)))
 
     @cached_property
@@ -223,12 +228,14 @@ def _feasible(problem, w, eta, slope, gradient):
 
 
 def _feasible_free(data, free, eta, slope):
+    means: Any = None
     curvature = data.loss.curvature(data.y, eta)
     weight = data.weight * curvature
     total = weight.sum()
     if not total > 0:
         return slope, data.gradient(slope)
-    means = data.design.means(weight) if data.fit_intercept else None
+    if data.fit_intercept:
+        means = data.design.means(weight)
     target = data.gradient(slope, free)
     if data.fit_intercept:
         scale = 1.0 if data.design.scale is None else data.design.scale[free]

@@ -86,7 +86,9 @@ def test_curvature_rows_and_kernel_columns(held, scale, centred):
     samples = np.array([60, 2, 2])
     np.testing.assert_allclose(design.rows(samples, columns), X[np.ix_(samples, columns)], rtol=1e-12)
     arrays = design.kernel_columns(columns)
-    block = arrays[0].T if len(arrays) == 1 else sp.csc_array((arrays[2], arrays[1], arrays[0]), shape=(70, 3)).toarray()
+    block = (
+        arrays[0].T if len(arrays) == 1 else sp.csc_array((arrays[2], arrays[1], arrays[0]), shape=(70, 3)).toarray()
+    )
     np.testing.assert_allclose(block, X[:, columns], rtol=1e-12)
 
 

@@ -14,7 +14,7 @@ def columns_dot(rows, columns, r, out):
 
 
 def columns_sum(rows, columns, w, out):
-    """out += sum over k of w[k] * rows[columns[k]]."""
+    """Add to out the sum over k of w[k] * rows[columns[k]]."""
     for k in range(columns.shape[0]):
         x = rows[columns[k]]
         for i in range(x.shape[0]):

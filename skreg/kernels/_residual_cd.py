@@ -110,4 +110,6 @@ def residual_cd(block, curvature, moment, d, w, u, shift, pen, max_epochs, tol):
 def residual_kernel(penalty, sparse):
     """`residual_cd` compiled for a penalty and a kind of columns."""
     kind = dict(dot=sparse_dot, add=sparse_add) if sparse else dict(dot=dense_dot, add=dense_add)
-    return specialize(residual_cd, fastmath=("reassoc", "contract"), bounded_prox=bounded_prox, **kind, **penalty.leaves)
+    return specialize(
+        residual_cd, fastmath=("reassoc", "contract"), bounded_prox=bounded_prox, **kind, **penalty.leaves
+    )

@@ -44,7 +44,7 @@ def specialize(template, fastmath=(), **leaves):
 
 
 def bind(template, decorate=lambda function: function, **leaves):
-    """Copy of `template`, and of the leaves, with the leaves' names bound: plain Python unless `decorate` compiles it."""
+    """Copy of `template`, and of the leaves, with the names bound: plain Python unless `decorate` compiles it."""
     bound, copies = {}, []
     for name, leaf in leaves.items():
         copies.append(_rebind(leaf, leaf.__globals__))

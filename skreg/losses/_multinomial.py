@@ -122,12 +122,14 @@ class Multinomial(Loss):
     def _newton_step(self, weight, eta, g, xp):
         p = self.inverse_link(eta, xp)
         weighted = weight[:, None] * p
-        hessian = xp.sum(weighted, axis=0)[:, None] * xp.eye(p.shape[1], dtype=p.dtype) - p.T @ weighted
+        hessian = (
+            xp.sum(weighted, axis=0)[:, None] * xp.eye(p.shape[1], dtype=p.dtype, device=p.device) - p.T @ weighted
+        )
         return -xp.linalg.pinv(hessian) @ g
 
     def _coordinate_round(self, y, weight, offset, b, xp):
         """Solve for one entry of `b` after the other: each is the null intercept of a binary logistic loss."""
-        classes = xp.arange(b.shape[0])
+        classes = xp.arange(b.shape[0], device=b.device)
         for k in range(b.shape[0]):
             eta = offset + b
             others = xp.where(classes == k, xp.full_like(eta, -math.inf), eta)
@@ -141,7 +143,7 @@ class Multinomial(Loss):
 def _softmax_parts(eta, xp):
     """`eta` less its row maximum, where that is, and the sum of the exponentials of all others, shape (n, 1)."""
     top = xp.argmax(eta, axis=1)[:, None]
-    is_top = xp.arange(eta.shape[1])[None, :] == top
+    is_top = xp.arange(eta.shape[1], device=eta.device)[None, :] == top
     z = eta - xp.max(eta, axis=1, keepdims=True)
     return z, is_top, xp.sum(xp.where(is_top, xp.zeros_like(z), xp.exp(z)), axis=1, keepdims=True)
 

@@ -118,7 +118,7 @@ class Tweedie(Loss):
         return xp.exp(b * t) - y * xp.exp(-a * t)
 
     def curvature(self, y, eta, xp=np):
-        """``b * exp(b * eta) + a * y * exp(-a * eta)``; for powers above 2 at least its expectation ``exp(b * eta)``."""
+        """``b * exp(b * eta) + a * y * exp(-a * eta)``; above power 2 at least its expectation ``exp(b * eta)``."""
         if self._same:
             return self._same.curvature(y, eta, xp)
         a, b = self._exponents

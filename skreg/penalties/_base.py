@@ -43,7 +43,8 @@ class SeparablePenalty(Parameterised):
     convex : bool
         Convex penalties also give `conjugate` and `dual_scale`, which certify a solution by its duality gap.
     piecewise_quadratic : bool
-        Each phi_j is the same quadratic function of abs(w_j) on either side of zero: the minimum is a linear system once the signs are known.
+        Each phi_j is the same quadratic function of abs(w_j) on either side of zero: the minimum is a linear
+        system once the signs are known.
     finite_conjugate : bool
         The conjugate is finite everywhere (as with a squared norm), so that an unscaled dual point certifies too.
     leaves : dict

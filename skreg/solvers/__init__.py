@@ -4,4 +4,14 @@ from skreg.solvers._prox_newton import ProxNewton, State
 from skreg.solvers._proximal_gradient import ProximalGradient
 from skreg.solvers._strategy import begin_path, path_starts, solve, solve_best, strengths, zero_point
 
-__all__ = ["ProxNewton", "ProximalGradient", "State", "begin_path", "path_starts", "solve", "solve_best", "strengths", "zero_point"]
+__all__ = [
+    "ProxNewton",
+    "ProximalGradient",
+    "State",
+    "begin_path",
+    "path_starts",
+    "solve",
+    "solve_best",
+    "strengths",
+    "zero_point",
+]

@@ -9,7 +9,9 @@ import numpy as np
 from skreg._problem import Certificate, Solution, dual_gap
 from skreg.penalties import restrict
 from skreg.solvers._models import GramModel, descend
+from skreg.solvers._newton_finish import newton_step
 
+_SMALL = 100  # size of a support at which an exact step is always taken
 _COLUMNS = 2000  # columns up to which a path over a taller design is worth the whole Gram matrix
 
 
@@ -45,17 +47,26 @@ def solve(problem, state, tol, max_iter):
     scale = np.ones(1) if problem.convex else H.diagonal()
     free = model.place[problem.free]
     target = tol * (null.gap if problem.convex else null.violation)
-    accuracy, previous = 0.1, np.inf
+    accuracy, previous, polished = 0.1, np.inf, False
     local = type(problem)(data, penalty, pen)
     for n_iter in range(1, max(max_iter, 1) + 1):
         rss = max(2.0 * null.gap + w @ (gradient - q), 0.0)
         certificate = _certify(local, w, gradient, rss, scale, free, H)
         measure = certificate.gap if problem.convex else certificate.violation
+        if measure <= target and not polished and _worth_polishing(w, certificate, data):
+            polished = True
+            before = w.copy(), gradient.copy(), certificate, rss
+            newton_step(model.H, w, gradient, penalty, pen)
+            rss = max(2.0 * null.gap + w @ (gradient - q), 0.0)
+            certificate = _certify(local, w, gradient, rss, scale, free, H)
+            if certificate.violation > before[2].violation or certificate.gap > max(target, before[2].gap):
+                w, gradient, certificate, rss = before
+            measure = certificate.gap if problem.convex else certificate.violation
         if measure <= target or n_iter == max_iter:
             break
         accuracy = 0.01 * accuracy if certificate.violation > 0.5 * previous else accuracy
         previous = certificate.violation
-        descend(model.H, w, gradient, penalty, pen, accuracy * certificate.violation, True, 10_000, model.rank)
+        descend(model.H, w, gradient, penalty, pen, accuracy * certificate.violation, True, 2_000, model.rank)
     state.w[columns] = w
     state.b = null.intercept if model.moments is None else null.intercept - model.moments @ w
     state.eta = None
@@ -68,6 +79,13 @@ def solve(problem, state, tol, max_iter):
         bool(measure <= target),
         0.5 * rss + float(penalty.value(w, pen)),
     )
+
+
+def _worth_polishing(w, certificate, data):
+    """Whether an exact step from a certified point costs next to nothing, and has something to gain."""
+    size = np.count_nonzero(w)
+    cells = data.design.n_samples * data.design.n_features
+    return certificate.violation > 1e-13 * data.null.violation and (size <= _SMALL or 5 * size**3 <= cells)
 
 
 def _certify(problem, w, gradient, rss, scale, free, H):

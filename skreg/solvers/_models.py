@@ -4,6 +4,8 @@ A model is asked one thing: given the gradient of the loss with respect to the p
 penalty over its coordinates. `GramModel` holds the matrix of second derivatives, `ResidualModel` the columns.
 """
 
+from typing import Any
+
 import numpy as np
 
 from skreg._problem import softmax_intercept_inverse
@@ -17,6 +19,7 @@ _SWEEPS = 16  # sweeps of coordinate descent between two Newton steps
 _TALL = 2.0  # rank over size from which a warm start is swept first: such models are well conditioned
 _SAME = 0.03  # changes of a row's curvature below this share of the largest wait: the step stays a Newton step nearly
 _FEW_ROWS = 0.5  # share of rows whose curvature may change before a model is made anew
+_CONSTANT = 1e-25  # variance over squared mean below which a column counts as constant
 _SPARSE_GRAM = 256  # coordinates beyond which sparse columns are swept in residual form
 _SPARSE_NEWTON = 32  # likewise where the matrix has to be made anew for each Newton step
 _DENSE_GRAM = 6000  # likewise for dense columns: a Gram matrix of 288 MB
@@ -71,12 +74,25 @@ class GramModel:
             cross = self._cross(self.columns, new)
             self.H[:m, m : m + k] = cross
             self.H[m : m + k, :m] = cross.T
+        self._drop_constants(new)
         self.place[new] = np.arange(m, m + k)
         self.columns = np.concatenate([self.columns, new])
         self._extend_moments()
 
+    def _drop_constants(self, new):
+        """Zero what is left of columns that the intercept explains: rounding, by which nothing must be divided."""
+        if self.means is None:
+            return
+        m = len(self.columns)
+        scale = self.data.design.scale
+        means = self.means[new] if scale is None else self.means[new] / scale[new]
+        block = self.H[m : m + len(new), m : m + len(new)]
+        constant = m + np.flatnonzero(block.diagonal() <= _CONSTANT * self.total * means**2)
+        self.H[constant, :] = 0.0
+        self.H[:, constant] = 0.0
+
     def update(self, curvature):
-        """Take over a new curvature of the loss by correcting for the rows where it changed; False where they are many."""
+        """Take over a new curvature by correcting for the rows where it changed; False where they are many."""
         if self.data.design.is_sparse:
             return False
         change = self.data.weight * curvature - self.weight
@@ -89,7 +105,7 @@ class GramModel:
         self.total = float(total)
         if m and len(samples):
             rows = self.data.design.rows(samples, self.columns)
-            if self.moments is not None:
+            if self.means is not None:
                 rows -= self.moments
                 drift = change @ rows / total
                 rows, change = np.vstack([rows, drift]), np.append(change, -total)
@@ -132,12 +148,14 @@ class GramModel:
         """Change of the intercept that goes with a change `step` of the coordinates."""
         return 0.0 if self.moments is None else -(own / self.total + self.moments @ step)
 
-    def minimise(self, w, gradient, slope, penalty, pen, tol, exact=True, max_epochs=10_000):
+    def minimise(self, w, gradient, slope, penalty, pen, tol, exact=True, max_epochs=2_000):
         """Minimiser of the model plus the penalty from `w`, the intercept's change beside it, and the sweeps done."""
         gradient, own = self.profiled(gradient, slope)
         gradient = np.array(gradient)
         new = w.copy()
-        n_epochs = descend(self.H, new, gradient, penalty, restrict(pen, self.columns), tol, exact, max_epochs, self.rank)
+        n_epochs = descend(
+            self.H, new, gradient, penalty, restrict(pen, self.columns), tol, exact, max_epochs, self.rank
+        )
         return new, self.intercept_step(new - w, own), n_epochs
 
 
@@ -173,8 +191,8 @@ class MultinomialGramModel(GramModel):
     """All classes at once: block (k, l) of the second derivatives is X' diag(s p_k (1{k=l} - p_l)) X.
 
     With `majorise` each sample's block is (I - 11'/K) / 2 instead, an upper bound of all of them (D. Bohning, 1992,
-    Annals of the Institute of Statistical Mathematics 44). The intercepts are profiled out through the pseudo-inverse of their own block, which is singular along the vector
-    of ones (a shift of all classes changes nothing).
+    Annals of the Institute of Statistical Mathematics 44). The intercepts are profiled out through the pseudo-inverse
+    of their own block, which is singular along the vector of ones (a shift of all classes changes nothing).
     """
 
     def __init__(self, data, curvature, majorise=False):
@@ -194,6 +212,9 @@ class MultinomialGramModel(GramModel):
         return False
 
     def _extend_means(self, new):
+        pass
+
+    def _drop_constants(self, new):
         pass
 
     def _set_curvature(self, curvature):
@@ -253,7 +274,7 @@ class MultinomialGramModel(GramModel):
 class ResidualModel:
     """The columns themselves, for working sets whose Gram matrix would cost more than sweeps over the columns."""
 
-    moments = None
+    moments: Any = None
 
     def __init__(self, data, curvature):
         self.data = data
@@ -272,6 +293,8 @@ class ResidualModel:
         self.block = design.kernel_columns(self.columns)
         self.curvature = design.curvature(self.weight, centred, self.columns)
         self.moments = design.rmatvec(self.weight, self.columns) / self.total if centred else None
+        if centred:  # what is left of columns that the intercept explains is rounding
+            self.curvature[self.curvature <= _CONSTANT * self.total * self.moments**2] = 0.0
 
     profiled = GramModel.profiled
 
@@ -279,7 +302,7 @@ class ResidualModel:
         """Models in residual form are cheap to make anew."""
         return False
 
-    def minimise(self, w, gradient, slope, penalty, pen, tol, exact=True, max_epochs=10_000):
+    def minimise(self, w, gradient, slope, penalty, pen, tol, exact=True, max_epochs=2_000):
         """As `GramModel.minimise`."""
         shift = float(self.data.weight @ slope) / self.total if self.moments is not None else 0.0
         kernel = residual_kernel(penalty, self.data.design.is_sparse)

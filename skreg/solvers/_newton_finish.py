@@ -7,7 +7,8 @@ from skreg.penalties import restrict
 
 _PIVOTS = 20  # most rounds of block pivoting
 _NEAR = 0.01  # share of the support that may still be wrong when pivoting hands back to the outer loop
-_SINGULAR = 1e-11  # pivots below this share of the largest count as zero
+_NEARLY_SINGULAR = 1e-11  # pivots below this share of the largest make long steps suspect, ...
+_SINGULAR = 1e-15  # ... and below this one count as zero
 
 
 def newton_step(H, w, gradient, penalty, pen):
@@ -32,7 +33,7 @@ def newton_step(H, w, gradient, penalty, pen):
     if step is None:
         return False
     value = penalty.value(old, local)
-    for length in (1.0, 0.5, 0.25, 0.125) if regular else (_first_crossing(old, step),):
+    for length in (*((1.0, 0.5, 0.25) if regular else ()), _first_crossing(old, step)):
         new = stay_inside(old, old + length * step, local)
         move = new - old
         change = move @ rows
@@ -51,8 +52,8 @@ def _solve(system, slope):
     subproblem is linear, and the long step found there is only good up to the first sign change. An indefinite system
     gives None.
     """
-    lift = _SINGULAR * np.abs(system.diagonal()).max()
-    for shift in (0.0, lift):
+    top = np.abs(system.diagonal()).max()
+    for shift in (0.0, _NEARLY_SINGULAR * top):
         system.flat[:: len(system) + 1] += shift
         try:
             factor = cho_factor(system, check_finite=False)
@@ -60,7 +61,8 @@ def _solve(system, slope):
             continue
         pivots = factor[0].diagonal() ** 2
         if shift or pivots.min() > _SINGULAR * pivots.max():
-            return -cho_solve(factor, slope, check_finite=False), not shift
+            regular = not shift and pivots.min() > _NEARLY_SINGULAR * pivots.max()
+            return -cho_solve(factor, slope, check_finite=False), regular
     return None, False
 
 
@@ -98,7 +100,7 @@ def pivot(H, w, gradient, penalty, pen, tol, exact, rank):
     sign[kink == 0] = 1.0
     start = np.flatnonzero(w)
     target = w[start] @ H[start][:, :m] - gradient
-    best, failures = m + 1, 0
+    best, failures, wrong = m + 1, 0, m + 1
     near = _NEAR if exact else 10 * _NEAR
     for attempt in range(_PIVOTS):
         support = np.flatnonzero(sign)
@@ -117,7 +119,7 @@ def pivot(H, w, gradient, penalty, pen, tol, exact, rank):
         excess = np.abs(slope) - kink
         excess[support] = 0.0
         enter = np.flatnonzero((excess > tol) & np.where(slope < 0, up, down))
-        wrong = np.count_nonzero(flipped) + len(enter)
+        wrong = int(np.count_nonzero(flipped)) + len(enter)
         if wrong == 0 or (attempt >= exact and wrong < min(best, near * len(support))):
             new[flipped] = 0.0
             w[:] = 0.0
@@ -131,7 +133,7 @@ def pivot(H, w, gradient, penalty, pen, tol, exact, rank):
         failures = 0 if wrong < best else failures + 1
         if failures > 2:
             return False
-        best = min(best, wrong)
+        best = wrong if wrong < best else best
         sign[support[flipped]] = 0.0
         sign[enter] = -np.sign(slope[enter])
     return False

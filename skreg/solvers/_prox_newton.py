@@ -17,6 +17,8 @@ _FIRST = 100  # coordinates in the first working set
 _FLOOR = 0.01  # least curvature of a model, as a share of the loss's bound
 _REFUSALS = 2  # refused steps after which the outer loop takes over
 _JUMPS = 20  # coordinates tried one at a time when models fail
+_SMALL = 100  # size of a support, or of a working set beside as many samples, at which exact steps are cheap
+_POLISH_SWEEPS = 50  # most sweeps spent on making a certified point exact
 _FEW = 20  # coordinates that may always join
 _STALE = 0.1  # a model is kept for another step while each step shrinks the violation by this factor, ...
 _TALL_STALE = 0.3  # ... or by this one, where making it costs many passes over the data
@@ -38,6 +40,11 @@ class State:
         self.model = None
         self.refused = 0  # steps that did not lead down in a row
         self.contraction = np.inf  # by which the last step with this model shrank the violation
+
+    def restore(self, certified):
+        """Go back to a certified point; returns its certificate and measure."""
+        certificate, measure, self.w, self.b, self.eta, self.gradient = certified
+        return certificate, measure
 
 
 class ProxNewton(Parameterised):
@@ -64,20 +71,34 @@ class ProxNewton(Parameterised):
         if null.gap == 0.0 and not len(problem.free):
             state.w[:] = 0.0
             state.b, state.eta, state.gradient = null.intercept, None, None
-            return Solution(state.w.copy(), state.b, 1, 0.0, 0.0, True, problem.objective(state.w, data.predictor(state.w, state.b)))
+            return Solution(
+                state.w.copy(), state.b, 1, 0.0, 0.0, True, problem.objective(state.w, data.predictor(state.w, state.b))
+            )
         if covariance.is_complete(data, state):
             return covariance.solve(problem, state, self.tol, self.max_iter)
         target = self.tol * (null.gap if problem.convex else null.violation)
         accuracy = 0.1 if data.loss.quadratic else 0.3
         previous = np.inf
+        certified = None
         for n_iter in range(1, max(self.max_iter, 1) + 1):
             slope = _balance(data, state)
             gradient = data.gradient(slope) if state.gradient is None else state.gradient
             state.gradient = gradient
             certificate = certify(problem, state.w, state.eta, slope, gradient, _scale(problem, state))
             measure = certificate.gap if problem.convex else certificate.violation
-            if measure <= target or n_iter == self.max_iter:
+            if certified is not None:  # this was the polished point
+                if measure > target or certificate.violation > certified[0].violation:
+                    certificate, measure = state.restore(certified)
                 break
+            if n_iter == self.max_iter:
+                break
+            if measure <= target:
+                if not _worth_polishing(problem, state, certificate):
+                    break
+                certified = certificate, measure, state.w.copy(), state.b, state.eta, gradient
+                state.gradient = None
+                _polish(problem, state, slope, gradient)
+                continue
             grown = _grow(state, certificate, problem)
             if not grown and certificate.violation > 0.5 * previous:
                 accuracy *= 0.01
@@ -93,6 +114,31 @@ class ProxNewton(Parameterised):
             bool(measure <= target),
             problem.objective(state.w, state.eta),
         )
+
+
+def _worth_polishing(problem, state, certificate):
+    """Whether an exact step from a certified point costs next to nothing, and has something to gain.
+
+    A gap of tol bounds the objective; coefficients are only known to its square root, and an exact step on the support
+    makes up for that.
+    """
+    if state.model is None or certificate.violation <= 1e-13 * problem.data.null.violation:
+        return False
+    data, m = problem.data, len(state.members)
+    size = np.count_nonzero(state.w)
+    cells = data.design.n_samples * data.design.n_features
+    if data.loss.quadratic:
+        return size <= _SMALL or 5 * size**3 <= cells
+    return data.design.n_samples * m * m <= _SMALL**3
+
+
+def _polish(problem, state, slope, gradient):
+    """One exact step over the working set."""
+    inner = _ROUNDING * problem.data.null.violation
+    if not problem.data.loss.quadratic:
+        state.contraction = np.inf  # a model of this very point
+        state.model = None
+    _descend(problem, state, slope, gradient, inner, steps=1, sweeps=_POLISH_SWEEPS)
 
 
 def _balance(data, state):
@@ -147,21 +193,24 @@ def _grow(state, certificate, problem):
     return len(new)
 
 
-def _descend(problem, state, slope, gradient, inner):
+def _descend(problem, state, slope, gradient, inner, steps=None, sweeps=2_000):
     """Lower the objective over the working set until its violation is at most `inner`."""
+    steps = _NEWTON_STEPS if steps is None else steps
     data, loss = problem.data, problem.data.loss
     model = _model(problem, state, state.members)
     model.extend(state.members)
     columns = model.columns
     gradient = gradient[columns]
     if loss.quadratic:
-        w, shift, _ = model.minimise(state.w[columns], gradient, slope, problem.penalty, problem.pen, inner)
+        w, shift, _ = model.minimise(
+            state.w[columns], gradient, slope, problem.penalty, problem.pen, inner, True, sweeps
+        )
         state.w[columns] = w
         state.b = state.b + shift
         state.eta = data.predictor(state.w, state.b)
         return
     violation, exact = _violation(problem, model, state, gradient, slope, _scale(problem, state, columns)), False
-    for _ in range(_NEWTON_STEPS):
+    for _ in range(steps):
         moved = _newton_step(problem, state, model, slope, gradient, inner, exact)
         slope = loss.gradient(data.y, state.eta)
         gradient = data.gradient(slope, columns)
@@ -207,7 +256,7 @@ def _jump(problem, state, slope, gradient, scale, columns):
 
 
 def _model(problem, state, members):
-    """The quadratic model to use at the present point: the last one where it still serves or can be corrected, or a new one."""
+    """The quadratic model to use now: the last one where it still serves or can be corrected, or a new one."""
     data, loss = problem.data, problem.data.loss
     if isinstance(state.model, GramModel):
         tall = data.design.n_samples >= _TALL * len(members)

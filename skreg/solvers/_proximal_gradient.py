@@ -132,7 +132,7 @@ class ProximalGradient(Parameterised):
 def epoch(model, run, step, momentum):
     """Ten steps from `run`, and whether all were valid (an array: nothing here waits for the device)."""
     xp = model.xp
-    valid = xp.ones((), dtype=xp.bool)
+    valid = xp.ones((), dtype=xp.bool, device=run.point.w.device)
     for _ in range(_EPOCH):
         point, previous, t = run
         t_next = 0.5 * (1.0 + xp.sqrt(1.0 + 4.0 * t * t))
@@ -214,7 +214,7 @@ class CentredModel:
     def _outputs(self, value):
         """A number, or one an output, as an array of the namespace."""
         xp = self.xp
-        zero = xp.zeros((self.n_outputs,) if self.loss.multi_output else (), dtype=self.y.dtype)
+        zero = xp.zeros((self.n_outputs,) if self.loss.multi_output else (), dtype=self.y.dtype, device=self.y.device)
         return zero + value
 
     def start(self, state):
@@ -276,7 +276,9 @@ class CentredModel:
         bound = self.loss.curvature_bound
         curvature = bound * xp.ones_like(self.weight) if bound else self.loss.curvature(self.y, point.eta, xp)
         root = xp.sqrt(self.metric[: self.X.shape[1]])
-        z = 1.0 + 0.5 * xp.cos(xp.astype(xp.arange(self.X.shape[1]), self.y.dtype))  # no reason to be orthogonal
+        z = 1.0 + 0.5 * xp.cos(
+            xp.astype(xp.arange(self.X.shape[1], device=self.y.device), self.y.dtype)
+        )  # no reason to be orthogonal
         for _ in range(_POWER_STEPS):
             z = z / (xp.sqrt(xp.sum(z * z)) * root)
             u = self.X @ self._over_scale(z)
@@ -294,7 +296,7 @@ class CentredModel:
 
     def restart(self, point):
         """A run that begins at `point`."""
-        return Run(point, point, self.xp.ones((), dtype=self.y.dtype))
+        return Run(point, point, self.xp.ones((), dtype=self.y.dtype, device=self.y.device))
 
     def proximal_step(self, v, slope, step):
         """The point that the proximal gradient step of length `step` leads to from v."""
@@ -336,7 +338,7 @@ class CentredModel:
         moved = [self.penalty.prox(point.w - width * certificate.gradient, width, self.pen, xp) for width in lengths]
         moved += [point.w + 0.5**k * (moved[0] - point.w) for k in range(1, _TRIALS)]
         for rank in range(min(_TRIALS, point.w.shape[0])):
-            chosen = xp.arange(point.w.shape[0]) == order[rank]
+            chosen = xp.arange(point.w.shape[0], device=self.y.device) == order[rank]
             trials = [self.point(xp.where(chosen, target, point.w), point.c) for target in moved]
             lowest, k = min((self.objective(trial), k) for k, trial in enumerate(trials))
             if lowest < objective - 1e-14 * abs(objective):
@@ -395,6 +397,6 @@ class CentredModel:
         mass = xp.sum(weighted, axis=0)
         if not self.loss.multi_output:
             return curvature * (total / mass if float(mass) > 0 else total)
-        eye = xp.eye(self.n_outputs, dtype=self.y.dtype)
+        eye = xp.eye(self.n_outputs, dtype=self.y.dtype, device=self.y.device)
         step = xp.linalg.pinv(mass[:, None] * eye - curvature.T @ weighted) @ total
         return curvature * (step - (curvature @ step)[:, None])

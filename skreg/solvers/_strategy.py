@@ -191,5 +191,5 @@ def strengths(problem, n_alphas, eps):
 def zero_point(data, xp, w=None, b=None):
     """A start for solvers on other namespaces than NumPy's."""
     if w is None:
-        w = xp.zeros(data.design.n_features * data.n_outputs, dtype=xp.float64)
+        w = xp.zeros(data.design.n_features * data.n_outputs, dtype=xp.float64, device=data.y.device)
     return SimpleNamespace(w=w, b=b)

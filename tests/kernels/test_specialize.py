@@ -17,7 +17,9 @@ from skreg.penalties import L1, MCP
 
 def run(code, cache, **env):
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(cache), **env}
-    result = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], env=environment, capture_output=True, text=True)
+    result = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], env=environment, capture_output=True, text=True
+    )
     assert result.returncode == 0, result.stderr
     return result.stdout.strip()
 

@@ -16,6 +16,10 @@ CLASSES = [
 
 SMALL = dict(alpha=1e-3, tol=1e-10)  # coefficients are not zero here; at alpha=1 most checks see an empty model
 
+# Non-convex penalties drive coefficients along nearly doubled columns (float32 data) to 1e5, where rounding alone leaves
+# a violation of 1e-9.
+LOCAL = dict(tol=1e-8)
+
 EXTRA = {
     "Lasso": [
         dict(standardize=True),
@@ -34,21 +38,19 @@ EXTRA = {
         dict(loss="tweedie"),
         dict(loss=Tweedie(power=1.7), penalty="elastic_net"),
         dict(penalty="elastic_net", l1_ratio=0.3),
-        dict(penalty="mcp"),
-        dict(penalty="scad"),
-        dict(penalty="l0"),
-        dict(penalty="cel0"),
-        dict(penalty="log_sum"),
-        dict(penalty="lq"),
-        dict(loss="huber", penalty="mcp", standardize=True),
+        dict(penalty="mcp", **LOCAL),
+        dict(penalty="scad", **LOCAL),
+        dict(penalty="l0", **LOCAL),
+        dict(penalty="cel0", **LOCAL),
+        dict(penalty="log_sum", **LOCAL),
+        dict(penalty="lq", **LOCAL),
+        dict(loss="huber", penalty="mcp", standardize=True, **LOCAL),
         dict(loss="poisson", positive=True),
     ],
-    "SparseClassifier": [
+    "SparseClassifier": [  # no penalty that levels off: the blobs of the checks are separable, so it has no optimum there
         dict(loss="multinomial"),
         dict(loss="squared_hinge"),
         dict(penalty="elastic_net", standardize=True),
-        dict(penalty="mcp"),
-        dict(penalty="scad"),
         dict(class_weight="balanced"),
     ],
 }
@@ -60,7 +62,7 @@ def instances():
         yield cls()
         yield cls(**SMALL)
         for extra in EXTRA.get(cls.__name__, []):
-            yield cls(**SMALL, **extra)
+            yield cls(**{**SMALL, **extra})
 
 
 TIGHT = dict(tol=1e-12)

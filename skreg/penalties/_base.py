@@ -101,11 +101,11 @@ class SeparablePenalty(Parameterised):
         L = xp.where(curvature > 0, curvature, xp.ones_like(curvature))
         return L * xp.abs(w - self.prox(w - grad / L, 1.0 / L, pen, xp))
 
-    def derivative(self, w, pen):
+    def derivative(self, w, pen, xp=np):
         """phi_j'(w_j) where w_j is not 0, and 0 where it is (NumPy only)."""
         raise NotImplementedError
 
-    def second_derivative(self, w, pen):
+    def second_derivative(self, w, pen, xp=np):
         """phi_j''(w_j) where w_j is not 0, and 0 where it is (NumPy only)."""
         raise NotImplementedError
 

@@ -92,13 +92,14 @@ class CEL0(SeparablePenalty):
         hard = xp.where(size > xp.sqrt(2.0 * step * strength), size, zero)
         return xp.sign(z) * xp.where(shrink > 0, firm, hard)
 
-    def derivative(self, w, pen):
-        a = np.sqrt(pen.curvature)
-        return np.sign(w) * a * np.maximum(np.sqrt(2.0 * pen.alpha * pen.weights) - a * np.abs(w), 0.0)
+    def derivative(self, w, pen, xp=np):
+        a = xp.sqrt(pen.curvature)
+        return xp.sign(w) * a * xp.maximum(xp.sqrt(2.0 * pen.alpha * pen.weights) - a * xp.abs(w), 0.0)
 
-    def second_derivative(self, w, pen):
-        curved = (w != 0) & (np.sqrt(pen.curvature) * np.abs(w) < np.sqrt(2.0 * pen.alpha * pen.weights))
-        return np.where(curved, -pen.curvature, 0.0)
+    def second_derivative(self, w, pen, xp=np):
+        curved = (w != 0) & (xp.sqrt(pen.curvature) * xp.abs(w) < xp.sqrt(2.0 * pen.alpha * pen.weights))
+        zero = xp.zeros_like(w)
+        return xp.where(curved, zero + (-pen.curvature), zero)
 
     def _emptying_strength(self, slope, L):
         return slope * slope / (2.0 * L)

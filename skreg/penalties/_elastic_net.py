@@ -92,11 +92,11 @@ class ElasticNet(SeparablePenalty):
         t = s * pen.l1_ratio
         return (z - xp.minimum(xp.maximum(z, -t), t)) / (1.0 + s * (1.0 - pen.l1_ratio))
 
-    def derivative(self, w, pen):
-        return pen.alpha * pen.weights * (pen.l1_ratio * np.sign(w) + (1.0 - pen.l1_ratio) * w)
+    def derivative(self, w, pen, xp=np):
+        return pen.alpha * pen.weights * (pen.l1_ratio * xp.sign(w) + (1.0 - pen.l1_ratio) * w)
 
-    def second_derivative(self, w, pen):
-        return np.where(w != 0, pen.alpha * pen.weights * (1.0 - pen.l1_ratio), 0.0)
+    def second_derivative(self, w, pen, xp=np):
+        return xp.where(w != 0, pen.alpha * pen.weights * (1.0 - pen.l1_ratio), xp.zeros_like(w))
 
     def conjugate(self, z, pen, xp=np):
         strength = pen.alpha * pen.weights

@@ -50,11 +50,11 @@ class L0(SeparablePenalty):
     def free_prox(self, z, step, pen, xp=np):
         return xp.where(xp.abs(z) > xp.sqrt(2.0 * step * (pen.alpha * pen.weights)), z, xp.zeros_like(z))
 
-    def derivative(self, w, pen):
-        return np.zeros_like(w)
+    def derivative(self, w, pen, xp=np):
+        return xp.zeros_like(w)
 
-    def second_derivative(self, w, pen):
-        return np.zeros_like(w)
+    def second_derivative(self, w, pen, xp=np):
+        return xp.zeros_like(w)
 
     def _emptying_strength(self, slope, L):
         return slope * slope / (2.0 * L)

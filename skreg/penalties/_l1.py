@@ -56,11 +56,11 @@ class L1(SeparablePenalty):
         t = step * (pen.alpha * pen.weights)
         return z - xp.minimum(xp.maximum(z, -t), t)
 
-    def derivative(self, w, pen):
-        return pen.alpha * pen.weights * np.sign(w)
+    def derivative(self, w, pen, xp=np):
+        return pen.alpha * pen.weights * xp.sign(w)
 
-    def second_derivative(self, w, pen):
-        return np.zeros_like(w)
+    def second_derivative(self, w, pen, xp=np):
+        return xp.zeros_like(w)
 
     def conjugate(self, z, pen, xp=np):
         strength = pen.alpha * pen.weights

@@ -103,11 +103,11 @@ class LogSum(SeparablePenalty):
         better_than_zero = (downhill > 0) | (s * xp.log1p(x / eps) < x * (m - 0.5 * x))
         return xp.where(s == 0, z, xp.sign(z) * xp.where(better_than_zero, x, zero))
 
-    def derivative(self, w, pen):
-        return pen.alpha * pen.weights * np.sign(w) / (np.abs(w) + pen.eps)
+    def derivative(self, w, pen, xp=np):
+        return pen.alpha * pen.weights * xp.sign(w) / (xp.abs(w) + pen.eps)
 
-    def second_derivative(self, w, pen):
-        return np.where(w != 0, -pen.alpha * pen.weights / (np.abs(w) + pen.eps) ** 2, 0.0)
+    def second_derivative(self, w, pen, xp=np):
+        return xp.where(w != 0, -pen.alpha * pen.weights / (xp.abs(w) + pen.eps) ** 2, xp.zeros_like(w))
 
     def _emptying_strength(self, slope, L):
         # known where the objective is convex at the threshold; a transcendental equation elsewhere

@@ -120,13 +120,15 @@ class Lq(SeparablePenalty):
                 x = xp.minimum(x, lower)
         return xp.where(s == 0, z, xp.sign(z) * xp.where(beyond, x, zero))
 
-    def derivative(self, w, pen):
-        size = np.where(w != 0, np.abs(w), 1.0)
-        return pen.alpha * pen.weights * pen.q * np.sign(w) * size ** (pen.q - 1.0)
+    def derivative(self, w, pen, xp=np):
+        size = xp.where(w != 0, xp.abs(w), xp.ones_like(w))
+        return pen.alpha * pen.weights * pen.q * xp.sign(w) * size ** (pen.q - 1.0)
 
-    def second_derivative(self, w, pen):
-        size = np.where(w != 0, np.abs(w), 1.0)
-        return np.where(w != 0, pen.alpha * pen.weights * pen.q * (pen.q - 1.0) * size ** (pen.q - 2.0), 0.0)
+    def second_derivative(self, w, pen, xp=np):
+        size = xp.where(w != 0, xp.abs(w), xp.ones_like(w))
+        return xp.where(
+            w != 0, pen.alpha * pen.weights * pen.q * (pen.q - 1.0) * size ** (pen.q - 2.0), xp.zeros_like(w)
+        )
 
     def _emptying_strength(self, slope, L):
         least = slope / L * 2.0 * (1.0 - self.q) / (2.0 - self.q)

@@ -100,12 +100,13 @@ class MCP(SeparablePenalty):
         hard = xp.where(size > strength * xp.sqrt(step * one * pen.gamma), size, zero)
         return xp.sign(z) * xp.where(shrink > 0, firm, hard)
 
-    def derivative(self, w, pen):
-        return np.sign(w) * np.maximum(pen.alpha * pen.weights - np.abs(w) / pen.gamma, 0.0)
+    def derivative(self, w, pen, xp=np):
+        return xp.sign(w) * xp.maximum(pen.alpha * pen.weights - xp.abs(w) / pen.gamma, 0.0)
 
-    def second_derivative(self, w, pen):
-        curved = (w != 0) & (np.abs(w) < pen.gamma * pen.alpha * pen.weights)
-        return np.where(curved, -1.0 / pen.gamma, 0.0)
+    def second_derivative(self, w, pen, xp=np):
+        curved = (w != 0) & (xp.abs(w) < pen.gamma * pen.alpha * pen.weights)
+        zero = xp.zeros_like(w)
+        return xp.where(curved, zero + (-1.0 / pen.gamma), zero)
 
     def _emptying_strength(self, slope, L):
         return slope / np.minimum(1.0, np.sqrt(self.gamma * L))

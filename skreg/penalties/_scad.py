@@ -127,14 +127,15 @@ class SCAD(SeparablePenalty):
         long_step = xp.where(size > gamma * a, xp.where(far_wins, far, near_cut), near)
         return xp.sign(z) * xp.where(room > 0, short_step, long_step)
 
-    def derivative(self, w, pen):
+    def derivative(self, w, pen, xp=np):
         a = pen.alpha * pen.weights
-        return np.sign(w) * np.minimum(a, np.maximum(pen.gamma * a - np.abs(w), 0.0) / (pen.gamma - 1.0))
+        return xp.sign(w) * xp.minimum(a, xp.maximum(pen.gamma * a - xp.abs(w), 0.0) / (pen.gamma - 1.0))
 
-    def second_derivative(self, w, pen):
+    def second_derivative(self, w, pen, xp=np):
         a = pen.alpha * pen.weights
-        curved = (np.abs(w) > a) & (np.abs(w) < pen.gamma * a)
-        return np.where(curved, -1.0 / (pen.gamma - 1.0), 0.0)
+        curved = (xp.abs(w) > a) & (xp.abs(w) < pen.gamma * a)
+        zero = xp.zeros_like(w)
+        return xp.where(curved, zero + (-1.0 / (pen.gamma - 1.0)), zero)
 
     def _emptying_strength(self, slope, L):
         return slope / np.minimum(1.0, np.sqrt((self.gamma + 1.0) * L))

@@ -14,8 +14,12 @@ from skreg.solvers import _covariance as covariance
 from skreg.solvers._models import GramModel, make_model
 
 _FIRST = 100  # coordinates in the first working set
-_FLOOR = 0.01  # least curvature of a model, as a share of the loss's bound
+_FLOOR = (
+    0.01  # least curvature of a first model, as a share of the loss's bound; lowered with each step that leads down
+)
+_LEAST_FLOOR = 1e-9
 _REFUSALS = 2  # refused steps after which the outer loop takes over
+_FINE = 0.7  # ratio of two strengths above which the strong rule tells something
 _JUMPS = 20  # coordinates tried one at a time when models fail
 _SMALL = 100  # size of a support, or of a working set beside as many samples, at which exact steps are cheap
 _POLISH_SWEEPS = 50  # most sweeps spent on making a certified point exact
@@ -38,6 +42,9 @@ class State:
         self.gradient = data.null.gradient if w is None else None  # with respect to the coefficients, where known
         self.members = np.flatnonzero(self.w)
         self.model = None
+        self.on_path = False
+        self.alpha = np.inf  # strength of the penalty at which this point was solved
+        self.floor = _FLOOR  # least curvature of a model, as a share of the loss's bound
         self.refused = 0  # steps that did not lead down in a row
         self.contraction = np.inf  # by which the last step with this model shrank the violation
 
@@ -77,6 +84,7 @@ class ProxNewton(Parameterised):
         if covariance.is_complete(data, state):
             return covariance.solve(problem, state, self.tol, self.max_iter)
         target = self.tol * (null.gap if problem.convex else null.violation)
+        _seed(state, problem)
         accuracy = 0.1 if data.loss.quadratic else 0.3
         previous = np.inf
         certified = None
@@ -127,6 +135,8 @@ def _worth_polishing(problem, state, certificate):
     data, m = problem.data, len(state.members)
     size = np.count_nonzero(state.w)
     cells = data.design.n_samples * data.design.n_features
+    if state.on_path and cells > _SMALL**3:
+        return False  # each of many points would cost another pass over the data
     if data.loss.quadratic:
         return size <= _SMALL or 5 * size**3 <= cells
     return data.design.n_samples * m * m <= _SMALL**3
@@ -176,6 +186,24 @@ def _scale(problem, state, columns=slice(None)):
     return np.ones(1) if problem.convex else problem.data.scale(state.eta)[columns]
 
 
+def _seed(state, problem):
+    """Sequential strong rule: on a fine path, features that the last gradient says may enter join at once.
+
+    References
+    ----------
+    R. Tibshirani et al. (2012). Strong rules for discarding predictors in lasso-type problems. JRSS B 74(2).
+    """
+    alpha, last = problem.pen.alpha, state.alpha
+    state.alpha = alpha
+    state.on_path = _FINE * last < alpha < last < np.inf
+    if state.gradient is None or not problem.convex or not state.on_path:
+        return
+    relaxed = problem.pen._replace(alpha=2.0 * alpha - last)
+    candidates = problem.penalty.violation(state.w, state.gradient, np.ones(1), relaxed) > 0
+    candidates[state.members] = False
+    state.members = np.concatenate([state.members, np.flatnonzero(candidates)])
+
+
 def _grow(state, certificate, problem):
     """Add the worst violators to the working set. Returns how many joined."""
     fresh = certificate.violations.copy()
@@ -218,6 +246,7 @@ def _descend(problem, state, slope, gradient, inner, steps=None, sweeps=2_000):
         last, violation = violation, _violation(problem, model, state, gradient, slope, scale)
         state.contraction = violation / last if moved else np.inf
         state.refused = 0 if moved else state.refused + 1
+        state.floor = max(0.1 * state.floor, _LEAST_FLOOR) if moved else _FLOOR
         if violation <= inner:
             return
         if state.refused > _REFUSALS:
@@ -285,7 +314,7 @@ def _model_curvature(problem, state):
         return curvature * 10.0**state.refused
     if state.refused or (not problem.penalty.convex and loss.piecewise):
         return np.full_like(curvature, bound)
-    return np.maximum(curvature, _FLOOR * bound)
+    return np.maximum(curvature, state.floor * bound)
 
 
 def _violation(problem, model, state, gradient, slope, scale):

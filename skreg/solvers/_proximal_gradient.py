@@ -19,6 +19,8 @@ from skreg._problem import Solution
 _EPOCH = 10  # steps between two looks at the certificate
 _POWER_STEPS = 20  # of the power method for the first step length
 _PATIENCE = 100  # epochs without progress after which rounding is taken to be the limit
+_POLISH = 2000  # largest support on which Newton steps are tried
+_POLISH_STEPS = 5
 _TRIALS = 12  # coordinates, and lengths of a jump along each, tried where full steps rest
 _BLOCK = 2**22  # numbers in a block of centred columns
 
@@ -108,7 +110,11 @@ class ProximalGradient(Parameterised):
                 run, momentum = model.restart(run.point), False
                 continue
             idle = idle if objective - new_objective <= 1e-14 * abs(objective) else 0
+            settled = model.same_support(run.point, new_run.point)
             run, objective, momentum = new_run, new_objective, True
+            polished = model.polish(run.point, objective) if settled else None
+            if polished is not None:
+                run, objective = model.restart(polished), model.objective(polished)
             step *= growth
             certificate = model.certificate(run.point)
             escaped = model.escape(run.point, certificate, step, objective)
@@ -318,6 +324,65 @@ class CentredModel:
         size = xp.abs(slope) + xp.abs(self.y) + xp.abs(v.eta)
         noise = 32.0 * self.eps * xp.sum(self.rows * xp.abs(move) * size)
         return xp.sum(self.rows * rise * move) <= self.inner(new, v, new, v) / step + noise
+
+    def same_support(self, one, other):
+        """Whether two points have their non-zeros in the same places, with the same signs."""
+        return bool(self.xp.all(self.xp.sign(one.w) == self.xp.sign(other.w)))
+
+    def polish(self, point, objective):
+        """Newton steps on the support, where it is small, each up to the first change of sign; None if none descends."""
+        xp, pen = self.xp, self.pen
+        if self.loss.multi_output or not hasattr(self.X, "__array_namespace__"):
+            return None
+        index = xp.nonzero((point.w != 0) & (point.w > pen.lower) & (point.w < pen.upper))[0]
+        if not 0 < index.shape[0] <= min(self.X.shape[0], _POLISH):
+            return None
+        local = type(pen)(*(xp.take(x, index) if hasattr(x, "shape") and x.shape else x for x in pen))
+        columns = xp.take(self.X, index, axis=1)
+        if self.scale is not None:
+            columns = columns / xp.take(self.scale, index)
+        best = None
+        for _ in range(_POLISH_STEPS):
+            new = self._newton(point, index, columns, local)
+            value = math.inf if new is None else self.objective(new)
+            if not value < objective - (0.0 if best is None else 1e-16 * abs(objective)):
+                return best
+            point, objective, best = new, value, new
+        return best
+
+    def _newton(self, point, index, columns, local):
+        xp = self.xp
+        weight = self.weight * self.loss.curvature(self.y, point.eta, xp)
+        total = xp.sum(weight)
+        gradient, slope_sum = self.gradient(self.slope(point))
+        old = xp.take(point.w, index)
+        slope = xp.take(gradient, index) + self.penalty.derivative(old, local, xp)
+        drift = None
+        if self.moments is not None:
+            means = weight @ columns / total
+            drift = means - xp.take(self.moments, index)
+            slope = slope - drift * slope_sum
+            columns = columns - means
+        H = columns.T @ (weight[:, None] * columns)
+        bend = self.penalty.second_derivative(old, local, xp)
+        H = H + bend * xp.eye(index.shape[0], dtype=self.y.dtype, device=self.y.device)
+        try:
+            step = -xp.linalg.solve(H, slope)
+        except Exception:  # each namespace has its own class for a singular matrix
+            return None
+        away = step * old < 0  # up to where the first coordinate comes to zero, and stops there
+        reach = xp.where(away, -old / xp.where(away, step, xp.ones_like(step)), xp.full_like(old, xp.inf))
+        length = min(1.0, float(xp.min(reach)))
+        step = length * step
+        new = xp.where(reach <= length, xp.zeros_like(old), old + step)
+        if not bool(xp.all(xp.isfinite(new) & (new >= local.lower) & (new <= local.upper))):
+            return None
+        places = xp.arange(point.w.shape[0], device=self.y.device)
+        order = xp.searchsorted(index, places)
+        order = xp.where(order < index.shape[0], order, xp.zeros_like(order))
+        w = xp.where(xp.take(index, order) == places, xp.take(new, order), point.w)
+        c = point.c if drift is None else point.c - (length * slope_sum / total + drift @ step)
+        return self.point(w, c)
 
     def escape(self, point, certificate, step, objective):
         """Where full steps have come to rest but a longer one along a coordinate still descends: go there.

@@ -16,8 +16,8 @@ CLASSES = [
 
 SMALL = dict(alpha=1e-3, tol=1e-10)  # coefficients are not zero here; at alpha=1 most checks see an empty model
 
-# Non-convex penalties drive coefficients along nearly doubled columns (float32 data) to 1e5, where rounding alone leaves
-# a violation of 1e-9.
+# Non-convex penalties drive coefficients along nearly doubled columns (float32 data) to 1e5, where rounding alone
+# leaves a violation of 1e-9.
 LOCAL = dict(tol=1e-8)
 
 EXTRA = {
@@ -47,7 +47,7 @@ EXTRA = {
         dict(loss="huber", penalty="mcp", standardize=True, **LOCAL),
         dict(loss="poisson", positive=True),
     ],
-    "SparseClassifier": [  # no penalty that levels off: the blobs of the checks are separable, so it has no optimum there
+    "SparseClassifier": [  # no penalty that levels off: on separable blobs it has no optimum
         dict(loss="multinomial"),
         dict(loss="squared_hinge"),
         dict(penalty="elastic_net", standardize=True),

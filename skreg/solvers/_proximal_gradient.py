@@ -330,7 +330,7 @@ class CentredModel:
         return bool(self.xp.all(self.xp.sign(one.w) == self.xp.sign(other.w)))
 
     def polish(self, point, objective):
-        """Newton steps on the support, where it is small, each up to the first change of sign; None if none descends."""
+        """Newton steps on a small support, each up to the first change of sign; None if none descends."""
         xp, pen = self.xp, self.pen
         if self.loss.multi_output or not hasattr(self.X, "__array_namespace__"):
             return None

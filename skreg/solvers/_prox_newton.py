@@ -5,8 +5,11 @@ they join the working set. Inner loop, on the working set alone: a quadratic mod
 loss), minimised in Gram or residual form, then a line search on the true objective.
 """
 
+from contextlib import nullcontext
+
 import numpy as np
 
+from skreg._backend import one_blas_thread
 from skreg._params import Parameterised
 from skreg._problem import Solution, certify, softmax_intercept_inverse
 from skreg.penalties import restrict
@@ -72,8 +75,14 @@ class ProxNewton(Parameterised):
 
     def solve(self, problem, state=None):
         """Solve `problem`, starting from `state` and leaving the solution there; returns a `Solution`."""
+        state = State(problem.data) if state is None else state
+        design = problem.data.design
+        tall = design.n_samples >= _TALL * design.n_features and not covariance.is_complete(problem.data, state)
+        with nullcontext() if tall else one_blas_thread():
+            return self._solve(problem, state)
+
+    def _solve(self, problem, state):
         data = problem.data
-        state = State(data) if state is None else state
         null = data.null
         if null.gap == 0.0 and not len(problem.free):
             state.w[:] = 0.0
@@ -85,7 +94,7 @@ class ProxNewton(Parameterised):
             return covariance.solve(problem, state, self.tol, self.max_iter)
         target = self.tol * (null.gap if problem.convex else null.violation)
         _seed(state, problem)
-        accuracy = 0.1 if data.loss.quadratic else 0.3
+        accuracy = (1e-3 if state.on_path else 0.1) if data.loss.quadratic else 0.3
         previous = np.inf
         certified = None
         for n_iter in range(1, max(self.max_iter, 1) + 1):

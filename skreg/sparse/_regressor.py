@@ -89,8 +89,8 @@ class SparseRegressor(RegressorMixin, SparseLinearModel):
 
     Notes
     -----
-    Non-convex penalties are solved from the null model, along a path of decreasing alphas and from the Lasso solution;
-    the best point is kept. It is a local minimum.
+    Non-convex penalties are solved along a path of decreasing alphas and from the Lasso solution; the best point is
+    kept. It is a local minimum.
 
     References
     ----------

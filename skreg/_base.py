@@ -203,8 +203,8 @@ class SparseLinearModel(BaseEstimator):
             what, value = ("duality gap", solution.dual_gap) if convex else ("KKT violation", solution.kkt_violation)
             warnings.warn(
                 "Objective did not converge. You might want to increase the number of iterations "
-                f"(max_iter={self.max_iter}) or tol: {type(self).__name__} stopped after {solution.n_iter} at "
-                f"a relative {what} of {value:.1e}, above tol={self.tol:.1e}. To scale the features "
+                f"(max_iter={self.max_iter}) or tol: {type(self).__name__} stopped after "
+                f"{solution.n_iter} iterations at a relative {what} of {value:.1e}, above tol={self.tol:.1e}. To scale the features "
                 "(standardize=True) or a larger alpha also helps.",
                 ConvergenceWarning,
                 stacklevel=stacklevel,

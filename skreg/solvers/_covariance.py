@@ -69,7 +69,7 @@ def solve(problem, state, tol, max_iter):
         descend(model.H, w, gradient, penalty, pen, accuracy * certificate.violation, True, 2_000, model.rank)
     state.w[columns] = w
     state.b = null.intercept if model.moments is None else null.intercept - model.moments @ w
-    state.eta = None
+    state.eta, state.gradient = None, None  # of the point before
     return Solution(
         state.w.copy(),
         state.b,

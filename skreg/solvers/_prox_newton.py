@@ -260,14 +260,14 @@ def _descend(problem, state, slope, gradient, inner, steps=None, sweeps=2_000):
             return
         if state.refused > _REFUSALS:
             if not problem.convex:
-                _jump(problem, state, slope, gradient, scale, columns)
+                _jump(problem, state, gradient, scale, columns)
             return
         exact = not moved or violation > 0.5 * last
         model = _model(problem, state, columns)
         model.extend(columns)
 
 
-def _jump(problem, state, slope, gradient, scale, columns):
+def _jump(problem, state, gradient, scale, columns):
     """Move single coordinates downhill on the true objective, where no quadratic model leads on.
 
     A non-convex penalty may ask for a jump that is long next to the reach of a local model: the coordinates that

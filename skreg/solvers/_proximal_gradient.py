@@ -131,7 +131,7 @@ class ProximalGradient(Parameterised):
         if state is not None:
             state.w, state.b = point.w, b
             if hasattr(state, "eta"):
-                state.eta = None  # ProxNewton computes it anew
+                state.eta = state.gradient = None  # ProxNewton computes them anew
         return Solution(point.w, b, n_iter, gap, violation, bool(converged), model.objective(point))
 
 

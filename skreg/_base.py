@@ -204,8 +204,8 @@ class SparseLinearModel(BaseEstimator):
             warnings.warn(
                 "Objective did not converge. You might want to increase the number of iterations "
                 f"(max_iter={self.max_iter}) or tol: {type(self).__name__} stopped after "
-                f"{solution.n_iter} iterations at a relative {what} of {value:.1e}, above tol={self.tol:.1e}. To scale the features "
-                "(standardize=True) or a larger alpha also helps.",
+                f"{solution.n_iter} iterations at a relative {what} of {value:.1e}, above "
+                f"tol={self.tol:.1e}. To scale the features (standardize=True) or a larger alpha also helps.",
                 ConvergenceWarning,
                 stacklevel=stacklevel,
             )

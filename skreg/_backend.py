@@ -1,4 +1,6 @@
-"""The one place that touches scikit-learn's private helpers: array namespaces, parameter checks, tags."""
+"""The one place that touches scikit-learn's private helpers: array namespaces, parameter checks, tags, callbacks."""
+
+from contextlib import contextmanager
 
 import numpy as np
 from sklearn.utils._array_api import (
@@ -8,9 +10,10 @@ from sklearn.utils._array_api import (
     move_to,
 )
 from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOptions
-from sklearn.utils.parallel import _get_threadpool_controller
+from sklearn.utils.parallel import _get_threadpool_controller as threadpool_controller
 
 __all__ = [
+    "CallbackSupport",
     "HasMethods",
     "Interval",
     "Options",
@@ -20,6 +23,7 @@ __all__ = [
     "get_namespace_and_device",
     "is_numpy",
     "move_to",
+    "threadpool_controller",
     "to_numpy",
 ]
 
@@ -34,10 +38,52 @@ def to_numpy(x):
     return move_to(x, xp=np, device="cpu")
 
 
-def one_blas_thread():
-    """Context in which BLAS runs on one thread.
+class CallbackSupport:
+    """Mixin for estimators that support callbacks: scikit-learn's `CallbackSupportMixin`, imported at its first use.
 
-    Solvers make thousands of small products and factorisations: handing each to several threads and back costs more
-    than it saves (a path over 500 x 5000 took 4 times as long on two cores as on one).
+    `sklearn.callback` loads rich, where that is installed; importing an estimator must not.
     """
-    return _get_threadpool_controller().limit(limits=1, user_api="blas")
+
+    def set_callbacks(self, *callbacks):
+        """Set callbacks, such as those of `sklearn.callback`, to be called while the estimator is fitted.
+
+        Clones share them. No argument removes them.
+
+        Parameters
+        ----------
+        *callbacks : callback instances
+            Objects that follow the `sklearn.callback.FitCallback` protocol.
+
+        Returns
+        -------
+        self : object
+            The estimator.
+
+        Raises
+        ------
+        TypeError
+            If an argument does not follow the protocol.
+        """
+        from sklearn.callback import CallbackSupportMixin
+
+        return CallbackSupportMixin.set_callbacks(self, *callbacks)
+
+    def _init_callback_context(self, task_name="fit", task_id=0, max_subtasks=0, sequential_subtasks=True):
+        """Set the callbacks up for a fit; returns the context of its root task."""
+        from sklearn.callback import CallbackSupportMixin
+
+        return CallbackSupportMixin._init_callback_context(self, task_name, task_id, max_subtasks, sequential_subtasks)
+
+    @contextmanager
+    def _subtask(self, task_name, sub_estimator, X, y, metadata):
+        """Run the fit of `sub_estimator` as a subtask of this estimator's, where one is under way."""
+        root = getattr(self, "_callback_fit_ctx", None)
+        if root is None:
+            yield
+            return
+        told = dict(estimator=self, X=X, y=y, metadata=metadata)
+        task = root.subcontext(task_name=task_name)
+        with task.propagate_callback_context(sub_estimator):
+            task.call_on_fit_task_begin(**told)
+            yield
+            task.call_on_fit_task_end(**told)

@@ -2,6 +2,7 @@
 
 import warnings
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass, field, replace
 from numbers import Integral, Real
 
@@ -9,9 +10,10 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.base import BaseEstimator, clone
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils.validation import check_array, check_is_fitted, validate_data
+from sklearn.utils.validation import assert_all_finite, check_array, check_is_fitted, validate_data
 
 from skreg._backend import (
+    CallbackSupport,
     Interval,
     check_same_namespace,
     get_namespace,
@@ -25,6 +27,8 @@ from skreg._problem import Data, Problem
 from skreg.losses import get_loss
 from skreg.penalties import get_penalty
 from skreg.solvers import ProximalGradient, ProxNewton, State, begin_path, path_starts, solve, solve_best, zero_point
+
+_LARGE = 2**22  # numbers in X from which a pass over them is worth saving
 
 
 @dataclass
@@ -96,7 +100,7 @@ class Prepared:
         return ProximalGradient(tol=tol, max_iter=100 * max_iter)
 
 
-class SparseLinearModel(BaseEstimator):
+class SparseLinearModel(CallbackSupport, BaseEstimator):
     """Base of the estimators: a loss, a penalty and data make a problem; this class gives it scikit-learn's face.
 
     Subclasses give `_loss()` and `_penalty()`, and have the parameters alpha, fit_intercept, standardize, positive,
@@ -121,9 +125,12 @@ class SparseLinearModel(BaseEstimator):
     # ------------------------------------------------------------ validation
     def _validate(self, X, y, **check):
         xp, _, _ = get_namespace_and_device(X)
-        return validate_data(
-            self, X, y, accept_sparse=["csc", "csr"], dtype=[xp.float64, xp.float32], accept_large_sparse=True, **check
-        )
+        check |= dict(accept_sparse=["csc", "csr"], accept_large_sparse=True, dtype=[xp.float64, xp.float32])
+        return validate_data(self, X, y, ensure_all_finite=not self._gradient_tells(X), **check)
+
+    def _gradient_tells(self, X):
+        """Whether the null model's gradient is left to find out if X is finite: it reads all of X anyway."""
+        return type(X) is np.ndarray and X.dtype == np.float64 and X.size >= _LARGE and not self.standardize
 
     def _pose(self, X, y, sample_weight=None, offset=None):
         """The problem that `fit` solves; leaves no attribute but those of `validate_data`."""
@@ -149,6 +156,8 @@ class SparseLinearModel(BaseEstimator):
             lower, upper = lower * scale, upper * scale
         arrays = [xp.asarray(np.tile(a, n_outputs), device=device) for a in (weights, lower, upper)]
         data = Data(design, y, weight, loss, bool(self.fit_intercept), offset)
+        if self._gradient_tells(X) and not np.isfinite(data.null.gradient).all():
+            assert_all_finite(X, estimator_name=type(self).__name__, input_name="X")
         return Prepared(data, penalty, *arrays, n_outputs, dtype, effective_samples(raw_weight, xp), xp, device)
 
     def _design(self, X, weight, xp):
@@ -184,12 +193,28 @@ class SparseLinearModel(BaseEstimator):
         return np.where(out, 1.0, weights), np.where(out, 0.0, lower), np.where(out, 0.0, upper)
 
     # ------------------------------------------------------------ solving
-    def _fit(self, X, y, sample_weight, offset):
+    def _fit(self, X, y, sample_weight, offset, max_subtasks=0):
         """Pose and solve; the body of every `fit` with one target."""
-        with unchanged_on_error(self):
+        with self._fit_task(X, y, sample_weight, offset, max_subtasks):
             prepared = self._pose(X, y, sample_weight, offset)
             self._set_fitted(prepared, self._solve(prepared, self._warm(prepared)))
         return self
+
+    @contextmanager
+    def _fit_task(self, X, y, sample_weight, offset, max_subtasks=0):
+        """Call the callbacks before and after a fit; where it fails, leave the estimator as it was."""
+        told = self._told(X, y, sample_weight, offset)
+        task = self._init_callback_context(max_subtasks=max_subtasks)
+        with unchanged_on_error(self):
+            task.call_on_fit_task_begin(**told)
+            yield
+            task.call_on_fit_task_end(**told, reconstruction_attributes={})
+
+    def _told(self, X, y, sample_weight, offset):
+        """What callbacks are told about every task: this estimator and its training data as the user gave them."""
+        metadata = dict(sample_weight=sample_weight, offset=offset)
+        given = {name: value for name, value in metadata.items() if value is not None}
+        return dict(estimator=self, X=X, y=y, metadata=given)
 
     def _solve(self, prepared, start=None):
         """Solve at `alpha`, warn where the certificate was not reached, and return the solution."""
@@ -232,12 +257,18 @@ class SparseLinearModel(BaseEstimator):
     def _at(self, path, k):
         """A copy of this estimator, fitted at entry `k` of a path."""
         model = clone(self).set_params(alpha=float(path.alphas[k]))
-        vars(model).update({name: value for name, value in vars(self).items() if name.endswith("_")})
-        intercept = path.intercepts[k]
-        model._set_coefficients(path.coefs[k], float(intercept) if np.ndim(intercept) == 0 else intercept)
+        vars(model).update(fitted_attributes(self))
+        intercept = path.intercepts[k, ...]
+        model._set_coefficients(path.coefs[k, ...], float(intercept) if intercept.ndim == 0 else intercept)
         model.n_iter_, model.dual_gap_ = int(path.n_iters[k]), float(path.dual_gaps[k])
         model.kkt_violation_, model.converged_ = float(path.kkt_violations[k]), bool(path.converged[k])
         return model
+
+    def _attributes_at(self, alpha, prepared, solution):
+        """`alpha` and the attributes that a fit there sets, from its solution."""
+        model = copy(self)
+        model._set_fitted(prepared, solution)
+        return {"alpha": float(alpha), **fitted_attributes(model)}
 
     # ------------------------------------------------------------ prediction
     def _linear_predictor(self, X, offset=None, method="predict"):
@@ -255,6 +286,11 @@ class SparseLinearModel(BaseEstimator):
         return offset[:, None] if n_outputs == 1 and self.coef_.ndim == 2 else offset
 
 
+def fitted_attributes(estimator):
+    """The attributes of an estimator whose names end in an underscore."""
+    return {name: value for name, value in vars(estimator).items() if name.endswith("_")}
+
+
 @contextmanager
 def unchanged_on_error(estimator):
     """Leave the estimator as it was where a fit fails: the previous fit whole, or nothing half-fitted."""
@@ -268,13 +304,16 @@ def unchanged_on_error(estimator):
 
 
 def follow_path(prepared, alphas, tol, max_iter):
-    """Yield the solutions for decreasing `alphas`, each from the one before; non-convex ones from the Lasso's too."""
+    """Yield the solutions for decreasing `alphas`, each from the one before.
+
+    On NumPy data non-convex problems are solved from the Lasso's solution too.
+    """
     solver = prepared.solver(tol, max_iter)
     state = prepared.state()
     begin_path(prepared.data, state, len(alphas))
     for alpha in alphas:
         problem = prepared.problem(alpha)
-        if problem.penalty.convex:
+        if problem.penalty.convex or not is_numpy(prepared.xp):
             solution = solver.solve(problem, state)
         else:
             solution, state = solve_best(problem, solver, path_starts(problem, solver, state))

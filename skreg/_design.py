@@ -8,12 +8,14 @@ densifies a sparse X or copies a dense one beyond the columns asked for.
 import numpy as np
 import scipy.sparse as sp
 
+from skreg._threads import in_parallel, n_threads
 from skreg.kernels._csc import cross_products
-from skreg.kernels._dense import dense_kernels
+from skreg.kernels._dense import columns_dot, columns_sum, cross_dots, dense_kernel, gather_columns, gather_rows
 from skreg.kernels._specialize import as_kernel_array
 
 _BLOCK = 2**19  # numbers in a block of rows: 4 MiB, small enough to stay in cache between gather and product
-_SLIM = 16  # columns of a cross product up to which the other factor is not gathered
+_WORK = 2**20  # numbers to read from which another thread pays
+_SLIM = 32  # columns of a cross product up to which the other factor is not gathered
 
 
 def as_design(X, scale=None):
@@ -108,65 +110,102 @@ class DenseDesign(DesignMatrix):
         return (block,)
 
     def _matvec(self, w, columns):
-        if columns is None:
-            return self.X @ w
-        if 4 * len(columns) > self.n_features:
+        if columns is not None and (w.ndim == 2 or not self.X.flags.f_contiguous):
+            if 4 * len(columns) <= self.n_features:
+                return self._matvec_blocks(w, columns)
             full = np.zeros((self.n_features, *w.shape[1:]))
             full[columns] = w
-            return self.X @ full
+            w, columns = full, None
+        if w.ndim == 2 or not (self.X.flags.f_contiguous or self.X.flags.c_contiguous):
+            return np.concatenate(in_parallel(lambda part: self.X[part] @ w, _shares(self.n_samples, self.X.size)))
+        if self.X.flags.f_contiguous:
+            return _sum_of_rows(self.X.T, columns, w)
+        return _dots_with_rows(self.X, None, w)
+
+    def _matvec_blocks(self, w, columns):
         result = np.zeros((self.n_samples, *w.shape[1:]))
-        if self._in_place(w, columns):
-            dense_kernels()[1](*map(as_kernel_array, (self.X.T, columns, w)), result)
-            return result
         for part in _parts(len(columns), _BLOCK // self.n_samples):
             result += self.X[:, columns[part]] @ w[part]
         return result
 
     def _rmatvec(self, r, columns):
-        if columns is None or 4 * len(columns) > self.n_features:
-            result = self.X.T @ r
-            return result if columns is None else result[columns]
+        if columns is not None and (r.ndim == 2 or not self.X.flags.f_contiguous):
+            if 4 * len(columns) <= self.n_features:
+                return self._rmatvec_blocks(r, columns)
+            return self._rmatvec(r, None)[columns]
+        if r.ndim == 2 or not (self.X.flags.f_contiguous or self.X.flags.c_contiguous):
+            return np.concatenate(in_parallel(lambda part: self.X.T[part] @ r, _shares(self.n_features, self.X.size)))
+        if self.X.flags.f_contiguous:
+            return _dots_with_rows(self.X.T, columns, r)
+        return _sum_of_rows(self.X, None, r)
+
+    def _rmatvec_blocks(self, r, columns):
         result = np.empty((len(columns), *r.shape[1:]))
-        if self._in_place(r, columns):
-            dense_kernels()[0](*map(as_kernel_array, (self.X.T, columns, r)), result)
-            return result
         for part in _parts(len(columns), _BLOCK // self.n_samples):
             result[part] = self.X[:, columns[part]].T @ r
         return result
-
-    def _in_place(self, vector, columns):
-        """Whether compiled loops may read the columns where they lie."""
-        return self.X.flags.f_contiguous and vector.ndim == 1 and len(columns) >= 16
 
     def rows(self, samples, columns):
         """The chosen rows of the chosen columns, over `scale`: a fresh array."""
         block = self.X[np.ix_(samples, columns)]
         return block if self.scale is None else block / self.scale[columns]
 
+    def row_blocks(self, starts, size):
+        """The design of `size` rows from each of the `starts` on."""
+        blocks = [self.X[start : start + size] for start in starts]
+        X = np.empty((sum(map(len, blocks)), self.n_features), order="F" if self.X.flags.f_contiguous else "C")
+        first = 0
+        for block in blocks:
+            X[first : first + len(block)] = block
+            first += len(block)
+        return type(self)(X, self.scale)
+
     def _gram(self, rows, columns, weight, means):
         root = np.sqrt(weight)
-        if columns is not None and len(columns) <= _SLIM and 4 * len(rows) > self.n_features:
-            slim = self._block(slice(None), columns, root, means) * root[:, None]
-            result = (self.X.T @ slim)[rows]  # X as it lies, rather than a copy of almost all of it
-            return result if means is None else result - np.outer(means[rows], slim.sum(axis=0))
+        if columns is not None and self._is_slim(columns):
+            return self._slim_gram(rows, columns, weight, root, means)
         width = len(rows) + (0 if columns is None else len(columns))
-        result = np.zeros((len(rows), len(rows) if columns is None else len(columns)))
-        for part in _parts(self.n_samples, _BLOCK // max(width, 1)):
-            left = self._block(part, rows, root, means)
-            right = left if columns is None else self._block(part, columns, root, means)
-            result += left.T @ right  # with left twice, BLAS does half the work
-        return result
+        shape = (len(rows), len(rows) if columns is None else len(columns))
 
-    def _block(self, part, columns, root, means):
+        def product(share):
+            result = np.zeros(shape)
+            for part in _parts(share.stop, _BLOCK // max(width, 1), share.start):
+                left = self._gather(part, rows, root, means)
+                right = left if columns is None else self._gather(part, columns, root, means)
+                result += left.T @ right  # with left twice, BLAS does half the work
+            return result
+
+        results = in_parallel(product, _shares(self.n_samples, self.n_samples * shape[0] * shape[1] // 16))
+        for other in results[1:]:
+            results[0] += other
+        return results[0]
+
+    def _is_slim(self, columns):
+        cells = self.n_samples * len(columns)
+        return len(columns) <= _SLIM and cells <= 2 * _BLOCK and self.X.flags.f_contiguous
+
+    def _slim_gram(self, rows, columns, weight, root, means):
+        """A cross product with few columns, without copies of the others."""
+        slim = self._gather(slice(0, self.n_samples), columns, root, means).T
+        slim *= root
+        result = np.empty((len(rows), len(columns)))
+        kernel, arrays = dense_kernel(cross_dots, self.X.size), [as_kernel_array(a) for a in (self.X.T, rows, slim)]
+        shares = _shares(len(rows), self.n_samples * len(rows) * len(columns) // 4)
+        in_parallel(lambda part: kernel(*arrays, part.start, part.stop, result), shares)
+        return result if means is None else result - np.outer(means[rows], slim.sum(axis=1))
+
+    def _gather(self, part, columns, root, means):
         """Rows `part` of the columns, centred and weighted: a fresh array in the memory order of X."""
+        means = np.zeros(len(columns)) if means is None else means[columns]
+        size = part.stop - part.start, len(columns)
         if self.X.flags.f_contiguous:
-            block = self.X.T[columns, part].T
+            block, kernel, source = np.empty(size[::-1]), dense_kernel(gather_columns, self.X.size), self.X.T
         else:
-            block = self.X[part].take(columns, axis=1)
-        if means is not None:
-            block -= means[columns]
-        block *= root[part, None]
-        return block
+            block, kernel, source = np.empty(size), dense_kernel(gather_rows, self.X.size), self.X
+        if not source.flags.c_contiguous:
+            source, columns = source[:, columns], np.arange(len(columns))
+        kernel(*(as_kernel_array(a) for a in (source, columns, means, root)), part.start, part.stop, block)
+        return block.T if self.X.flags.f_contiguous else block
 
     def curvature(self, weight, centred, columns=None):
         columns = np.arange(self.n_features) if columns is None else columns
@@ -209,6 +248,11 @@ class SparseDesign(DesignMatrix):
         block = self.X[:, columns].tocsr()[samples].toarray()
         return block if self.scale is None else block / self.scale[columns]
 
+    def row_blocks(self, starts, size):
+        """As `DenseDesign.row_blocks`."""
+        rows = (starts[:, None] + np.arange(size)).ravel()
+        return type(self)(self.X[rows[rows < self.n_samples]], self.scale)
+
     def _matvec(self, w, columns):
         if columns is None:
             return self.X @ w
@@ -243,10 +287,37 @@ class SparseDesign(DesignMatrix):
         return result if self.scale is None else result / self.scale[slice(None) if columns is None else columns] ** 2
 
 
-def _parts(size, block):
-    """Slices of about `block` that cover range(size)."""
+def _parts(stop, block, start=0):
+    """Slices of about `block` that cover range(start, stop)."""
     block = max(int(block), 16)
-    return [slice(start, min(start + block, size)) for start in range(0, size, block)]
+    return [slice(first, min(first + block, stop)) for first in range(start, stop, block)]
+
+
+def _shares(size, work):
+    """Slices that cover range(size), one for each thread where the work is worth it."""
+    count = n_threads() if work >= _WORK and size >= n_threads() else 1
+    bounds = np.linspace(0, size, count + 1).astype(int)
+    return [slice(int(a), int(b)) for a, b in zip(bounds[:-1], bounds[1:])]
+
+
+def _dots_with_rows(rows, chosen, vector):
+    """Product of each chosen row (None: all) of a C-contiguous matrix with a vector."""
+    chosen = np.arange(len(rows)) if chosen is None else chosen
+    result = np.empty(len(chosen))
+    kernel, arrays = dense_kernel(columns_dot, rows.size), [as_kernel_array(a) for a in (rows, chosen, vector)]
+    shares = _shares(len(chosen), len(chosen) * len(vector))
+    in_parallel(lambda part: kernel(*arrays, part.start, part.stop, result), shares)
+    return result
+
+
+def _sum_of_rows(rows, chosen, vector):
+    """Sum of the chosen rows (None: all) of a C-contiguous matrix, each times its entry of a vector."""
+    chosen = np.arange(len(rows)) if chosen is None else chosen
+    result = np.empty(rows.shape[1])
+    kernel, arrays = dense_kernel(columns_sum, rows.size), [as_kernel_array(a) for a in (rows, chosen, vector)]
+    shares = _shares(len(result), len(chosen) * len(result))
+    in_parallel(lambda part: kernel(*arrays, part.start, part.stop, result), shares)
+    return result
 
 
 def _is_range(columns):

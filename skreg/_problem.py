@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from skreg._design import DesignMatrix
+from skreg._threads import one_blas_thread
 from skreg.losses import Loss
 from skreg.penalties import Params, SeparablePenalty
 
@@ -81,6 +82,10 @@ class Data:
     @cached_property
     def null(self):
         """The null model."""
+        with one_blas_thread():
+            return self._null()
+
+    def _null(self):
         loss, y = self.loss, self.y
         zero = np.zeros(self.n_outputs) if loss.multi_output else 0.0
         b = loss.null_intercept(y, self.weight, self.offset) if self.fit_intercept else zero

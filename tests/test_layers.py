@@ -15,7 +15,7 @@ PACKAGE = Path(skreg.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 FAMILIES = {"sparse", "group", "quantile", "ordinal", "robust"}
-FOUNDATION = {"_params", "_backend", "_design", "_problem", "losses", "penalties"}
+FOUNDATION = {"_params", "_backend", "_threads", "_design", "_problem", "_groups", "losses", "penalties"}
 LAYERS = [FAMILIES | {"model_selection"}, {"_base"}, {"solvers"}, {"kernels"}]
 ENTRY = {"__init__", "__main__", "_tour"}  # the package's front door sees everything
 
@@ -30,8 +30,17 @@ ALLOWED["losses"] = {"_params", "_backend"}
 ALLOWED["penalties"] = {"_params", "_backend"}
 ALLOWED["_params"] = set()
 ALLOWED["_backend"] = {"_params"}
-ALLOWED["_design"] = {"_params", "_backend", "kernels"}  # ... so designs may use compiled sums over CSC columns
+ALLOWED["_threads"] = {"_backend"}
+ALLOWED["_design"] = {
+    "_params",
+    "_backend",
+    "_threads",
+    "kernels",
+}  # ... so designs may use them
 ALLOWED["_problem"] = FOUNDATION
+ALLOWED["_groups"] = {"_auto_groups"}
+ALLOWED["_auto_groups"] = {"_params", "_backend"}
+ALLOWED["_transformer_groups"] = set()
 for part in ("metrics", "inspection", "datasets"):
     ALLOWED[part] = FOUNDATION | {"model_selection"} if part == "inspection" else {"_params", "_backend"}
 

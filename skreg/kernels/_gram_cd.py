@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skreg.kernels._specialize import specialize
+from skreg.kernels._specialize import interpret, is_soon_done, specialize
 
 
 def bounded_prox(z, step, j, pen):
@@ -12,6 +12,17 @@ def bounded_prox(z, step, j, pen):
     if y != x and value(y, j, pen) >= y * (z - 0.5 * y) / step:  # noqa: F821
         y = 0.0
     return y
+
+
+def add_multiple(total, delta, row):
+    """Add delta * row to total, which may be shorter."""
+    total += delta * row[: total.shape[0]]
+
+
+def add_multiple_loop(total, delta, row):
+    """`add_multiple` without a temporary array, for the compiler."""
+    for i in range(total.shape[0]):
+        total[i] += delta * row[i]
 
 
 def gram_cd(H, w, grad, pen, max_epochs, tol):
@@ -37,9 +48,7 @@ def gram_cd(H, w, grad, pen, max_epochs, tol):
                 new = bounded_prox(old - grad[j] / h, 1.0 / h, j, pen)
             if new != old:
                 delta = new - old
-                row = H[j]
-                for i in range(m):
-                    grad[i] += delta * row[i]
+                add_multiple(grad, delta, H[j])
                 w[j] = new
                 worst = max(worst, abs(delta) * h)
             if new != 0.0:
@@ -58,9 +67,7 @@ def gram_cd(H, w, grad, pen, max_epochs, tol):
                 new = bounded_prox(old - grad[j] / h, 1.0 / h, j, pen)
                 if new != old:
                     delta = new - old
-                    row = H[j]
-                    for i in range(m):
-                        grad[i] += delta * row[i]
+                    add_multiple(grad, delta, H[j])
                     w[j] = new
                     moved = max(moved, abs(delta) * h)
             if moved <= max(target, tol):
@@ -68,6 +75,9 @@ def gram_cd(H, w, grad, pen, max_epochs, tol):
     return epoch, worst
 
 
-def gram_kernel(penalty):
-    """`gram_cd` compiled for a penalty."""
-    return specialize(gram_cd, bounded_prox=bounded_prox, **penalty.leaves)
+def gram_kernel(penalty, cells=np.inf, steps=0):
+    """`gram_cd` for a penalty: compiled, or interpreted where the next `steps` on little data do not repay loading."""
+    leaves = dict(bounded_prox=bounded_prox, **penalty.leaves)
+    if is_soon_done(cells, steps):
+        return interpret(gram_cd, **leaves)
+    return specialize(gram_cd, add_multiple=add_multiple_loop, **leaves)

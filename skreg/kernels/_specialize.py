@@ -4,6 +4,10 @@ A template is a module-level function with free names, such as ``prox``. `specia
 functions of a penalty and compiles the result. A digest of every source that takes part stands in the compiled
 function's qualified name and hence in the name of its cache file: an edited leaf is another file. (numba's own cache
 key covers only the file of the outer function, and never hits for jitclasses or dispatchers passed as arguments.)
+
+Even with every kernel in the cache, numba costs a fresh process half a second: to import, to set up, and at exit, where
+Python visits all that it made. Little problems do without: NumPy takes the place of loops over the data
+(`is_little`), the interpreter that of the others until it has been at it for as long (`is_soon_done`).
 """
 
 import functools
@@ -15,7 +19,25 @@ import numpy as np
 
 import skreg
 
+LITTLE = 2**16  # numbers in a problem's data up to which it counts as little
+_LOADING = 100_000  # steps of a coordinate loop that the interpreter makes while numba could be loaded
+
 _COMPILED = {}
+_steps = 0  # that the interpreter has made in this process
+
+
+def is_little(cells):
+    """Whether NumPy does as well as compiled loops on so many numbers."""
+    return cells <= LITTLE
+
+
+def is_soon_done(cells, steps):
+    """Whether to leave the next `steps` of a loop to the interpreter; `cells` is the size of the problem's data."""
+    global _steps
+    if _COMPILED or not is_little(cells) or _steps + steps > _LOADING:
+        return False
+    _steps += steps
+    return True
 
 
 def specialize(template, fastmath=(), **leaves):
@@ -52,6 +74,12 @@ def bind(template, decorate=lambda function: function, **leaves):
     for copy in copies:
         copy.__globals__.update(bound)
     return _rebind(template, {**template.__globals__, **bound})
+
+
+@functools.cache
+def interpret(template, **leaves):
+    """`template` with its free names bound, for the interpreter; as silent as compiled code about overflows."""
+    return np.errstate(all="ignore")(bind(template, **leaves))
 
 
 def _compile(template, fastmath, leaves):

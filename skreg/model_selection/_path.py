@@ -1,12 +1,13 @@
 """Regularisation paths: one warm-started sweep over a decreasing grid of alphas, for every estimator."""
 
 from dataclasses import dataclass
+from functools import partial
 from numbers import Integral, Real
 
 import numpy as np
 from sklearn.base import clone
 
-from skreg._backend import is_numpy
+from skreg._backend import get_namespace, to_numpy
 from skreg._base import follow_path
 from skreg.solvers import strengths
 
@@ -14,6 +15,8 @@ from skreg.solvers import strengths
 @dataclass(frozen=True)
 class Path:
     """Solutions for a decreasing grid of alphas.
+
+    `coefs` and `intercepts` are arrays of the namespace and on the device of X, as in `fit`; the others are NumPy's.
 
     Attributes
     ----------
@@ -74,7 +77,9 @@ class Path:
         y_pred : ndarray of shape (n_alphas, n_samples)
             One row an alpha.
         """
-        return np.stack([model.predict(X, offset) for model in self.models()])
+        predictions = [model.predict(X, offset) for model in self.models()]
+        xp, _ = get_namespace(*predictions)
+        return xp.stack(predictions)
 
     def models(self):
         """Yield the fitted estimator of each alpha."""
@@ -128,7 +133,8 @@ def regularization_path(estimator, X, y, alphas=100, eps=1e-3, *, sample_weight=
     Parameters
     ----------
     estimator : object
-        A skreg estimator with its parameters set; its own `alpha` is not used, and it is not fitted.
+        A skreg estimator with its parameters set; its own `alpha` is not used, and it is not fitted. Its callbacks
+        (see its `set_callbacks`) are called for the path and, as subtasks of that, for each alpha.
     X : {array-like, sparse matrix, sparse array} of shape (n_samples, n_features)
         Training data.
     y : array-like of shape (n_samples,)
@@ -145,7 +151,7 @@ def regularization_path(estimator, X, y, alphas=100, eps=1e-3, *, sample_weight=
     Returns
     -------
     path : Path
-        Alphas, coefficients, intercepts and certificates.
+        Alphas, coefficients, intercepts and certificates; up to the alpha at which a callback asked to stop.
 
     Raises
     ------
@@ -159,6 +165,12 @@ def regularization_path(estimator, X, y, alphas=100, eps=1e-3, *, sample_weight=
     ConvergenceWarning
         For each alpha whose certificate does not reach the estimator's `tol`.
 
+    Notes
+    -----
+    To callbacks, the task of each alpha ends with the estimator fitted there, whose `alpha` tells which it is; its
+    `task_id` is the index into the path's `alphas`. Computing the grid, and fitting the pilot of an `AdaptiveLasso`,
+    come before the first task.
+
     Examples
     --------
     >>> from sklearn.datasets import load_breast_cancer
@@ -169,29 +181,51 @@ def regularization_path(estimator, X, y, alphas=100, eps=1e-3, *, sample_weight=
     >>> bool((path.dual_gaps <= 1e-6).all())
     True
     """
+    from sklearn.callback import with_callbacks  # not above: it loads rich, where that is installed
+
     model, prepared = _pose(estimator, X, y, sample_weight, offset)
     if np.ndim(alphas) == 0:
         alphas = _grid(prepared, alphas, eps, "alphas")
     else:
         alphas = _given_grid(alphas)
-    solutions = []
-    for alpha, solution in zip(alphas, follow_path(prepared, alphas, model.tol, model.max_iter)):
-        model._warn(solution, stacklevel=3)
-        solutions.append(solution)
-        if verbose:
-            _report(len(solutions), len(alphas), alpha, solution)
-    pairs = [prepared.coefficients(s.coef, s.intercept) for s in solutions]
+    told = model._told(X, y, sample_weight, offset)
+    solutions = with_callbacks(_solutions)(model, prepared, alphas, verbose, told)
+    xp = prepared.xp
+    coefs, intercepts = zip(*(prepared.coefficients(s.coef, s.intercept) for s in solutions))
+    if prepared.n_outputs == 1:
+        intercepts = [xp.asarray(b, dtype=xp.float64, device=prepared.device) for b in intercepts]
+    coefs = xp.stack(coefs)
     return Path(
-        alphas,
-        np.stack([coef for coef, _ in pairs]),
-        np.stack([b for _, b in pairs]),
+        alphas[: len(solutions)],
+        coefs,
+        xp.stack(intercepts),
         np.array([s.dual_gap for s in solutions]),
         np.array([s.kkt_violation for s in solutions]),
         np.array([s.n_iter for s in solutions]),
-        np.array([np.count_nonzero(s.coef) for s in solutions]),
+        np.count_nonzero(to_numpy(coefs).reshape(len(solutions), -1), axis=1),
         np.array([s.converged for s in solutions]),
         model,
     )
+
+
+def _solutions(model, prepared, alphas, verbose, told):
+    """The solutions for `alphas`, as far as callbacks let them be computed; `told` is what all hooks are given."""
+    path = model._init_callback_context(task_name="regularization-path", max_subtasks=len(alphas))
+    path.call_on_fit_task_begin(**told)
+    steps, solutions = follow_path(prepared, alphas, model.tol, model.max_iter), []
+    for alpha in alphas:
+        task = path.subcontext(task_name=f"alpha={alpha:.6g}")
+        task.call_on_fit_task_begin(**told)
+        solution = next(steps)
+        model._warn(solution, stacklevel=5)  # user, regularization_path, wrapper, here, _warn
+        solutions.append(solution)
+        if verbose:
+            _report(len(solutions), len(alphas), alpha, solution)
+        fitted = partial(model._attributes_at, alpha, prepared, solution)
+        if task.call_on_fit_task_end(**told, reconstruction_attributes=fitted):
+            break
+    path.call_on_fit_task_end(**told)
+    return solutions
 
 
 def _pose(estimator, X, y, sample_weight, offset):
@@ -201,10 +235,6 @@ def _pose(estimator, X, y, sample_weight, offset):
     model = clone(estimator)
     model._validate_params()
     prepared = model._pose(X, y, sample_weight, offset)
-    if not is_numpy(prepared.xp):
-        raise ValueError(
-            "X must be NumPy or scipy data, or a data frame, for a path; it is of another array namespace."
-        )
     vars(model).update(prepared.fitted)
     return model, prepared
 
@@ -229,5 +259,5 @@ def _given_grid(alphas):
 def _report(k, n, alpha, solution):
     gap = np.isfinite(solution.dual_gap)
     name, value = ("gap", solution.dual_gap) if gap else ("violation", solution.kkt_violation)
-    df = np.count_nonzero(solution.coef)
+    df = np.count_nonzero(to_numpy(solution.coef))
     print(f"{k:>{len(str(n))}}/{n}  alpha {alpha:.3e}  df {df:>5}  passes {solution.n_iter:>3}  {name} {value:.1e}")

@@ -3,6 +3,8 @@
 A new penalty is one file and one line in `PENALTIES`; the contract tests then cover it.
 """
 
+import warnings
+
 from skreg.penalties._base import Params, SeparablePenalty, restrict
 from skreg.penalties._cel0 import CEL0
 from skreg.penalties._elastic_net import ElasticNet
@@ -40,8 +42,7 @@ def get_penalty(penalty, **shape):
     penalty : str or SeparablePenalty
         One of the names in `PENALTIES`, or an object, which is returned as it is.
     **shape
-        Shape parameters (`gamma`, `q`, `eps`, `l1_ratio`) for a penalty given by name; those it does not have, and
-        those that are None, are passed over.
+        Shape parameters (`gamma`, `q`, `eps`, `l1_ratio`) for a penalty given by name; None leaves one at its default.
 
     Returns
     -------
@@ -52,16 +53,26 @@ def get_penalty(penalty, **shape):
     ValueError
         If `penalty` is neither.
 
+    Warns
+    -----
+    UserWarning
+        For each shape parameter that is set and not used: one that the named penalty does not have, or any beside an
+        object.
+
     Examples
     --------
     >>> from skreg.penalties import get_penalty
-    >>> get_penalty("mcp", gamma=2.5, q=None, l1_ratio=0.5)
+    >>> get_penalty("mcp", gamma=2.5, q=None)
     MCP(gamma=2.5)
     """
+    unused = {name: value for name, value in shape.items() if value is not None}
     if isinstance(penalty, SeparablePenalty):
-        return penalty
-    if not isinstance(penalty, str) or penalty not in PENALTIES:
+        found, reason = penalty, "which has its own parameters"
+    elif isinstance(penalty, str) and penalty in PENALTIES:
+        kind, reason = PENALTIES[penalty], "which has no such parameter"
+        found = kind(**{name: unused.pop(name) for name in kind._parameter_names() if name in unused})
+    else:
         raise ValueError(f"penalty must be a penalty object or one of {list(PENALTIES)}; got {penalty!r}.")
-    found = PENALTIES[penalty]
-    accepted = found._parameter_names()
-    return found(**{name: value for name, value in shape.items() if name in accepted and value is not None})
+    for name, value in unused.items():
+        warnings.warn(f"{name}={value!r} is not used by penalty={penalty!r}, {reason}.", stacklevel=2)
+    return found

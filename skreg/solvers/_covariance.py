@@ -66,7 +66,9 @@ def solve(problem, state, tol, max_iter):
             break
         accuracy = 0.01 * accuracy if certificate.violation > 0.5 * previous else accuracy
         previous = certificate.violation
-        descend(model.H, w, gradient, penalty, pen, accuracy * certificate.violation, True, 2_000, model.rank)
+        inner = accuracy * certificate.violation
+        aim = 0.0 if np.count_nonzero(w) <= _SMALL else inner
+        descend(model, w, gradient, penalty, pen, inner, aim, 2_000)
     state.w[columns] = w
     state.b = null.intercept if model.moments is None else null.intercept - model.moments @ w
     state.eta, state.gradient = None, None  # of the point before

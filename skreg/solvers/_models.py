@@ -14,11 +14,13 @@ from skreg.kernels._residual_cd import DenseColumns, SparseColumns, residual_ker
 from skreg.kernels._specialize import as_kernel_array
 from skreg.penalties import restrict
 from skreg.solvers._newton_finish import newton_step, pivot
+from skreg.solvers._support import SupportFactor
 
 _SWEEPS = 16  # sweeps of coordinate descent between two Newton steps
 _TALL = 2.0  # rank over size from which a warm start is swept first: such models are well conditioned
 _SAME = 0.03  # changes of a row's curvature below this share of the largest wait: the step stays a Newton step nearly
 _FEW_ROWS = 0.5  # share of rows whose curvature may change before a model is made anew
+_CURVED = 1e-3  # curvature along a step, as a share of the model's, below which it corrects nothing
 _CONSTANT = 1e-25  # variance over squared mean below which a column counts as constant
 _SPARSE_GRAM = 256  # coordinates beyond which sparse columns are swept in residual form
 _SPARSE_NEWTON = 32  # likewise where the matrix has to be made anew for each Newton step
@@ -51,6 +53,8 @@ class GramModel:
         self.columns = np.empty(0, dtype=np.int64)
         self.place = np.full(data.n_coordinates, -1, dtype=np.int64)
         self.H = np.empty((0, 0))
+        self.factor = SupportFactor()
+        self.has_secants = False
         self.rank = data.design.n_samples - bool(data.fit_intercept)
         self._set_curvature(curvature)
 
@@ -93,7 +97,7 @@ class GramModel:
 
     def update(self, curvature):
         """Take over a new curvature by correcting for the rows where it changed; False where they are many."""
-        if self.data.design.is_sparse:
+        if self.data.design.is_sparse or self.has_secants:
             return False
         change = self.data.weight * curvature - self.weight
         samples = np.flatnonzero(np.abs(change) > _SAME * self.weight.max(initial=0.0))
@@ -101,6 +105,7 @@ class GramModel:
         if len(samples) > _FEW_ROWS * len(change) or not total > 0.5 * self.total:
             return False
         m, change = len(self.columns), change[samples]
+        self.factor.clear()
         self.weight[samples] += change
         self.total = float(total)
         if m and len(samples):
@@ -116,6 +121,17 @@ class GramModel:
                 part = rows[sign * change > 0] * np.sqrt(np.abs(change[sign * change > 0]))[:, None]
                 self.H[:m, :m] += sign * (part.T @ part)
         return True
+
+    def secant(self, step, change):
+        """Correct the matrix by what a step did to the gradient (the BFGS update), where it is kept for the next."""
+        m = len(self.columns)
+        product = self.H[:m, :m] @ step
+        slope, bend = float(change @ step), float(product @ step)
+        if not slope > _CURVED * bend > 0.0:
+            return
+        self.H[:m, :m] += np.outer(change, change / slope) - np.outer(product, product / bend)
+        self.factor.clear()
+        self.has_secants = True
 
     def _reserve(self, size):
         if size > len(self.H):
@@ -148,36 +164,39 @@ class GramModel:
         """Change of the intercept that goes with a change `step` of the coordinates."""
         return 0.0 if self.moments is None else -(own / self.total + self.moments @ step)
 
-    def minimise(self, w, gradient, slope, penalty, pen, tol, exact=True, max_epochs=2_000):
+    def minimise(self, w, gradient, slope, penalty, pen, tol, aim=None, max_epochs=2_000):
         """Minimiser of the model plus the penalty from `w`, the intercept's change beside it, and the sweeps done."""
         gradient, own = self.profiled(gradient, slope)
         gradient = np.array(gradient)
         new = w.copy()
-        n_epochs = descend(
-            self.H, new, gradient, penalty, restrict(pen, self.columns), tol, exact, max_epochs, self.rank
-        )
+        n_epochs = descend(self, new, gradient, penalty, restrict(pen, self.columns), tol, aim, max_epochs)
         return new, self.intercept_step(new - w, own), n_epochs
 
 
-def descend(H, w, gradient, penalty, pen, tol, exact, max_epochs, rank):
-    """Minimise 1/2 d'Hd + gradient'd + penalty(w + d); `w` and `gradient` change in place.
+def descend(model, w, gradient, penalty, pen, tol, aim, max_epochs):
+    """Minimise 1/2 d'Hd + gradient'd + penalty(w + d), H of a `GramModel`; `w` and `gradient` change in place.
 
     Block pivoting where the penalty allows it, coordinate descent with Newton steps on the support elsewhere, or where
-    pivoting does not lead on. With `exact` false, as for a model that is itself approximate, pivoting may stop a little
-    short. `rank` bounds that of `H`. Returns the number of sweeps.
+    pivoting does not lead on. Violations end at `tol`, or at `aim` where that is given and pivoting gets there (0: down
+    to rounding). Returns the number of sweeps.
     """
-    kernel = gram_kernel(penalty)
+    H, rank = model.H, model.rank
     matrix = as_kernel_array(H)
     can_pivot = penalty.piecewise_quadratic and _only_signs(pen)
+    goal = tol, tol if aim is None else aim, rank, model.factor
     n_epochs = 0
-    if can_pivot and w.any() and rank < _TALL * len(w) and pivot(H, w, gradient, penalty, pen, tol, exact, rank):
+    if can_pivot and w.any() and rank < _TALL * len(w) and pivot(H, w, gradient, penalty, pen, *goal):
         return 1
     while True:
-        done, worst = kernel(matrix, w, gradient, pen, min(_SWEEPS, max_epochs - n_epochs), tol)
+        sweeps = min(_SWEEPS, max_epochs - n_epochs)
+        kernel = gram_kernel(penalty, model.data.design.X.size, sweeps * len(w))
+        done, worst = kernel(matrix, w, gradient, pen, sweeps, tol)
         n_epochs += done
-        if worst <= tol or n_epochs >= max_epochs:
+        if (worst <= tol and aim is None) or n_epochs >= max_epochs:
             return n_epochs
-        if can_pivot and pivot(H, w, gradient, penalty, pen, tol, exact, rank):
+        if can_pivot and w.any() and pivot(H, w, gradient, penalty, pen, *goal):
+            return n_epochs
+        if worst <= tol:
             return n_epochs
         newton_step(H, w, gradient, penalty, pen)
 
@@ -302,7 +321,7 @@ class ResidualModel:
         """Models in residual form are cheap to make anew."""
         return False
 
-    def minimise(self, w, gradient, slope, penalty, pen, tol, exact=True, max_epochs=2_000):
+    def minimise(self, w, gradient, slope, penalty, pen, tol, aim=None, max_epochs=2_000):
         """As `GramModel.minimise`."""
         shift = float(self.data.weight @ slope) / self.total if self.moments is not None else 0.0
         kernel = residual_kernel(penalty, self.data.design.is_sparse)

@@ -6,7 +6,9 @@ from scipy.linalg import LinAlgError, cho_factor, cho_solve
 from skreg.penalties import restrict
 
 _PIVOTS = 20  # most rounds of block pivoting
-_NEAR = 0.01  # share of the support that may still be wrong when pivoting hands back to the outer loop
+_ROUNDING = 1e-13  # residual over right-hand side from which a solution is refined, ...
+_ACCEPTABLE = 1e-9  # ... and up to which the best that can be had is taken
+_REFINEMENTS = 4  # ... at most so many times
 _NEARLY_SINGULAR = 1e-11  # pivots below this share of the largest make long steps suspect, ...
 _SINGULAR = 1e-15  # ... and below this one count as zero
 
@@ -78,13 +80,14 @@ def stay_inside(old, new, pen):
     return np.minimum(np.maximum(new, pen.lower), pen.upper)
 
 
-def pivot(H, w, gradient, penalty, pen, tol, exact, rank):
+def pivot(H, w, gradient, penalty, pen, tol, aim, rank, factor):
     """Exact minimum by block principal pivoting from the signs of `w`; True where it got there.
 
     For penalties that are quadratic off zero, the minimum is one linear system once support and signs are known. Each
     round solves it for the present guess, drops the coordinates that changed sign, lets those in that violate their
-    optimality conditions by more than `tol`, and repeats while that leads on. From a warm start this takes a handful
-    of factorisations where coordinate descent takes hundreds of sweeps; from a bad one it gives up and changes nothing.
+    optimality conditions by more than `aim`, and repeats while that leads on; the last point with violations of at most
+    `tol` is kept. From a warm start this takes a handful of solves where coordinate descent takes hundreds of sweeps;
+    from a bad one it gives up and changes nothing. `factor` is the `SupportFactor` of `H`.
 
     References
     ----------
@@ -99,41 +102,75 @@ def pivot(H, w, gradient, penalty, pen, tol, exact, rank):
     kink = penalty.derivative(ones, pen) - bend
     sign[kink == 0] = 1.0
     start = np.flatnonzero(w)
-    target = w[start] @ H[start][:, :m] - gradient
-    best, failures, wrong = m + 1, 0, m + 1
-    near = _NEAR if exact else 10 * _NEAR
-    for attempt in range(_PIVOTS):
+    target = _product(H[:m, :m], start, w[start]) - gradient
+    best, failures, found = m + 1, 0, None
+    aim = max(aim, _ROUNDING * np.abs(target).max())
+    for _ in range(_PIVOTS):
         support = np.flatnonzero(sign)
-        if len(support) > rank:
-            return False
-        rows = H[support]
-        system = rows.take(support, axis=1)
-        system.flat[:: len(support) + 1] += bend[support]
-        try:
-            factor = cho_factor(system, overwrite_a=True, check_finite=False)
-        except LinAlgError:
-            return False
-        new = cho_solve(factor, target[support] - kink[support] * sign[support], check_finite=False)
+        solved = _solve_on(H, bend, kink * sign, support, target, factor) if len(support) <= rank else None
+        if solved is None:
+            break
+        new, slope = solved
         flipped = (new * sign[support] < 0) & (kink[support] > 0)
-        slope = new @ rows[:, :m] - target
         excess = np.abs(slope) - kink
         excess[support] = 0.0
-        enter = np.flatnonzero((excess > tol) & np.where(slope < 0, up, down))
+        excess[~np.where(slope < 0, up, down)] = 0.0
+        enter = np.flatnonzero(excess > aim)
         wrong = int(np.count_nonzero(flipped)) + len(enter)
-        if wrong == 0 or (attempt >= exact and wrong < min(best, near * len(support))):
-            new[flipped] = 0.0
-            w[:] = 0.0
-            w[support] = new
-            gradient[:] = new @ rows[:, :m] - target if flipped.any() else slope
-            return True
+        if not flipped.any() and excess.max() <= tol:
+            found = support, new, slope  # good enough; the next rounds are for the last digits
+            if wrong == 0:
+                break
         room = max(10, (rank - len(support)) // 2)
         if len(enter) > room:
             enter = enter[np.argpartition(excess[enter], -room)[-room:]]
             wrong = best - 1
         failures = 0 if wrong < best else failures + 1
         if failures > 2:
-            return False
+            break
         best = wrong if wrong < best else best
         sign[support[flipped]] = 0.0
         sign[enter] = -np.sign(slope[enter])
-    return False
+    if found is None:
+        return False
+    w[:] = 0.0
+    w[found[0]] = found[1]
+    gradient[:] = found[2]
+    return True
+
+
+def _solve_on(H, bend, signed_kink, support, target, factor):
+    """Minimum on a support with given signs, and Hw - target there; None where it is not unique.
+
+    What the factor of another support gives is refined, and computed from a factor of its own where that does not help.
+    """
+    inner = H[: len(target), : len(target)]
+    size = np.abs(target).max()
+    for fresh in (False, True):
+        if fresh:
+            factor.clear()
+        new, residual = np.zeros(len(support)), signed_kink[support] - target[support]
+        for _ in range(_REFINEMENTS):
+            step = factor.solve(H, bend, support, residual)
+            if step is None:
+                return None
+            new = new - step
+            slope = _product(inner, support, new) - target
+            last, residual = residual, slope[support] + signed_kink[support] + bend[support] * new
+            worst = np.abs(residual).max(initial=0.0)
+            if worst <= _ROUNDING * size:
+                return new, slope
+            if not worst < 0.1 * np.abs(last).max():
+                break
+        if worst <= (_ACCEPTABLE if fresh else _ROUNDING) * size:
+            return new, slope
+    return None
+
+
+def _product(H, support, values):
+    """H w for `w` with these values on the support."""
+    if 2 * len(support) < len(H):
+        return values @ H[support]
+    w = np.zeros(len(H))
+    w[support] = values
+    return H @ w

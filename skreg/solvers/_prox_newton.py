@@ -5,13 +5,11 @@ they join the working set. Inner loop, on the working set alone: a quadratic mod
 loss), minimised in Gram or residual form, then a line search on the true objective.
 """
 
-from contextlib import nullcontext
-
 import numpy as np
 
-from skreg._backend import one_blas_thread
 from skreg._params import Parameterised
 from skreg._problem import Solution, certify, softmax_intercept_inverse
+from skreg._threads import one_blas_thread
 from skreg.penalties import restrict
 from skreg.solvers import _covariance as covariance
 from skreg.solvers._models import GramModel, make_model
@@ -25,12 +23,16 @@ _REFUSALS = 2  # refused steps after which the outer loop takes over
 _FINE = 0.7  # ratio of two strengths above which the strong rule tells something
 _JUMPS = 20  # coordinates tried one at a time when models fail
 _SMALL = 100  # size of a support, or of a working set beside as many samples, at which exact steps are cheap
+_ROUGH = 1e-3  # tolerance above which a solution is but a step on the way to another
 _POLISH_SWEEPS = 50  # most sweeps spent on making a certified point exact
 _FEW = 20  # coordinates that may always join
 _STALE = 0.1  # a model is kept for another step while each step shrinks the violation by this factor, ...
 _TALL_STALE = 0.3  # ... or by this one, where making it costs many passes over the data
 _TALL = 16  # samples a coordinate from which that is so
 _BALANCE = 5  # most Newton steps on the intercept alone before a certificate
+_NEAR = 0.7  # share of alpha from which a feature's gradient makes it a candidate
+_SHARE = 0.3  # share of all features up to which looking at candidates first is worth it
+_ROUNDS = 5  # most times that candidates are looked at between two passes over the data
 _ROUNDING = 1e-15  # of the null model's violation: no subproblem is asked for more
 _NEWTON_STEPS = 20  # most Newton steps between two passes over the data
 
@@ -76,9 +78,7 @@ class ProxNewton(Parameterised):
     def solve(self, problem, state=None):
         """Solve `problem`, starting from `state` and leaving the solution there; returns a `Solution`."""
         state = State(problem.data) if state is None else state
-        design = problem.data.design
-        tall = design.n_samples >= _TALL * design.n_features and not covariance.is_complete(problem.data, state)
-        with nullcontext() if tall else one_blas_thread():
+        with one_blas_thread():
             return self._solve(problem, state)
 
     def _solve(self, problem, state):
@@ -110,18 +110,23 @@ class ProxNewton(Parameterised):
             if n_iter == self.max_iter:
                 break
             if measure <= target:
-                if not _worth_polishing(problem, state, certificate):
+                if self.tol > _ROUGH or not _worth_polishing(problem, state, certificate):
                     break
                 certified = certificate, measure, state.w.copy(), state.b, state.eta, gradient
                 state.gradient = None
                 _polish(problem, state, slope, gradient)
                 continue
-            grown = _grow(state, certificate, problem)
+            grown = _grow(state, certificate.violations, problem)
             if not grown and certificate.violation > 0.5 * previous:
                 accuracy *= 0.01
             previous = certificate.violation
             state.gradient = None
-            _descend(problem, state, slope, gradient, max(accuracy * certificate.violation, _ROUNDING * null.violation))
+            inner = max(accuracy * certificate.violation, _ROUNDING * null.violation)
+            candidates = _candidates(problem, state, gradient)
+            _descend(problem, state, slope, gradient, inner)
+            _settle(problem, state, gradient, candidates, inner)
+        if data.loss.multi_output and len(problem.free):
+            _centre_free(problem, state)
         return Solution(
             state.w.copy(),
             state.b,
@@ -131,6 +136,15 @@ class ProxNewton(Parameterised):
             bool(measure <= target),
             problem.objective(state.w, state.eta),
         )
+
+
+def _centre_free(problem, state):
+    """Of the unpenalised coefficients that give the same probabilities, take those that sum to zero over classes."""
+    p = problem.data.design.n_features
+    free = problem.free[problem.free < p]
+    w = state.w.reshape(-1, p)
+    w[:, free] -= w[:, free].mean(axis=0)
+    state.eta = problem.data.predictor(state.w, state.b)
 
 
 def _worth_polishing(problem, state, certificate):
@@ -213,9 +227,9 @@ def _seed(state, problem):
     state.members = np.concatenate([state.members, np.flatnonzero(candidates)])
 
 
-def _grow(state, certificate, problem):
+def _grow(state, violations, problem):
     """Add the worst violators to the working set. Returns how many joined."""
-    fresh = certificate.violations.copy()
+    fresh = violations.copy()
     fresh[state.members] = 0.0
     free = problem.free
     growth = 2.0 if problem.data.loss.quadratic else 1.5  # each Newton step makes a Gram matrix of all members
@@ -230,6 +244,31 @@ def _grow(state, certificate, problem):
     return len(new)
 
 
+def _candidates(problem, state, gradient):
+    """Features near to entering, among which to look for violators before the next pass over all; may be none."""
+    if problem.data.loss.multi_output or problem.data.loss.quadratic:
+        return state.members[:0]
+    relaxed = problem.pen._replace(alpha=_NEAR * problem.pen.alpha)
+    near = problem.penalty.violation(state.w, gradient, _scale(problem, state), relaxed) > 0
+    near[state.members] = True
+    return np.flatnonzero(near) if np.count_nonzero(near) < _SHARE * len(near) else state.members[:0]
+
+
+def _settle(problem, state, gradient, candidates, inner):
+    """Grow the working set by violators among the candidates, and descend, until there are none."""
+    data = problem.data
+    pen = restrict(problem.pen, candidates)
+    for _ in range(_ROUNDS if len(candidates) else 0):
+        slope = _balance(data, state)
+        gradient[candidates] = data.gradient(slope, candidates)
+        scale = _scale(problem, state, candidates)
+        violations = np.zeros(len(gradient))
+        violations[candidates] = problem.penalty.violation(state.w[candidates], gradient[candidates], scale, pen)
+        if not _grow(state, violations, problem):
+            return
+        _descend(problem, state, slope, gradient, inner)
+
+
 def _descend(problem, state, slope, gradient, inner, steps=None, sweeps=2_000):
     """Lower the objective over the working set until its violation is at most `inner`."""
     steps = _NEWTON_STEPS if steps is None else steps
@@ -239,8 +278,9 @@ def _descend(problem, state, slope, gradient, inner, steps=None, sweeps=2_000):
     columns = model.columns
     gradient = gradient[columns]
     if loss.quadratic:
+        aim = inner if state.on_path else 0.0
         w, shift, _ = model.minimise(
-            state.w[columns], gradient, slope, problem.penalty, problem.pen, inner, True, sweeps
+            state.w[columns], gradient, slope, problem.penalty, problem.pen, inner, aim, sweeps
         )
         state.w[columns] = w
         state.b = state.b + shift
@@ -248,9 +288,12 @@ def _descend(problem, state, slope, gradient, inner, steps=None, sweeps=2_000):
         return
     violation, exact = _violation(problem, model, state, gradient, slope, _scale(problem, state, columns)), False
     for _ in range(steps):
+        before, (start, _) = state.w[columns], model.profiled(gradient, slope)
         moved = _newton_step(problem, state, model, slope, gradient, inner, exact)
         slope = loss.gradient(data.y, state.eta)
         gradient = data.gradient(slope, columns)
+        if moved and not loss.multi_output and isinstance(model, GramModel) and _is_tall(data, columns):
+            model.secant(state.w[columns] - before, model.profiled(gradient, slope)[0] - start)
         scale = _scale(problem, state, columns)
         last, violation = violation, _violation(problem, model, state, gradient, slope, scale)
         state.contraction = violation / last if moved else np.inf
@@ -297,8 +340,8 @@ def _model(problem, state, members):
     """The quadratic model to use now: the last one where it still serves or can be corrected, or a new one."""
     data, loss = problem.data, problem.data.loss
     if isinstance(state.model, GramModel):
-        tall = data.design.n_samples >= _TALL * len(members)
-        if loss.quadratic or state.contraction <= (_TALL_STALE if tall else _STALE):
+        stale = _TALL_STALE if _is_tall(data, members) else _STALE
+        if loss.quadratic or state.contraction <= stale:
             return state.model
     curvature = _model_curvature(problem, state)
     state.contraction = np.inf
@@ -306,6 +349,11 @@ def _model(problem, state, members):
         return state.model
     state.model = make_model(data, curvature, len(members), majorise=state.refused > 0)
     return state.model
+
+
+def _is_tall(data, members):
+    """Whether making a Gram matrix of the members costs many passes over the data."""
+    return data.design.n_samples >= _TALL * len(members)
 
 
 def _model_curvature(problem, state):
@@ -340,7 +388,9 @@ def _newton_step(problem, state, model, slope, gradient, inner, exact):
     columns = model.columns
     pen = restrict(problem.pen, columns)
     old = state.w[columns]
-    new, shift, _ = model.minimise(old, gradient, slope, penalty, problem.pen, 0.1 * inner, exact)
+    new, shift, _ = model.minimise(
+        old, gradient, slope, penalty, problem.pen, 0.1 * inner, 0.1 * inner if exact else None
+    )
     step = new - old
     full = np.zeros(data.n_coordinates)
     full[columns] = step

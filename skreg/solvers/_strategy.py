@@ -8,10 +8,13 @@ from types import SimpleNamespace
 
 import numpy as np
 
+from skreg._backend import to_numpy
 from skreg._problem import Data, Problem
+from skreg._threads import one_blas_thread
 from skreg.penalties import L1
 from skreg.solvers import _covariance as covariance
 from skreg.solvers._prox_newton import State
+from skreg.solvers._proximal_gradient import CentredModel, ProximalGradient
 
 _PATH = 10  # strengths on the way down to a single non-convex problem
 _THIN = 16  # samples a coordinate from which a problem is first solved on an eighth of its rows
@@ -20,8 +23,8 @@ _BLOCK_ROWS = 64  # rows are thinned in blocks, which lie together in memory
 _LOOSE = 1e-3  # tolerance on the way
 _MANY = 10  # alphas from which a path counts as long
 _NARROW = 500  # coordinates up to which a convex problem is solved in one go
-_STAGE = 2.5  # ratio of the alphas by which a wide convex problem is approached
-_STAGE_TOL = 1e-2  # relative gap on the way
+_STAGE = 3.5  # ratio of the alphas by which a wide convex problem is approached
+_STAGE_TOL = 5e-2  # relative gap on the way
 
 
 def solve(problem, solver, state=None):
@@ -31,10 +34,10 @@ def solve(problem, solver, state=None):
     """
     if state is not None or not isinstance(problem.data.y, np.ndarray):
         return solver.solve(problem, state)
-    if problem.penalty.convex:
-        return solver.solve(problem, _approach(problem, solver))
-    best, _ = solve_best(problem, solver, _starts(problem, solver))
-    return best
+    with one_blas_thread():
+        if problem.penalty.convex:
+            return solver.solve(problem, _approach(problem, solver))
+        return solve_best(problem, solver, _starts(problem, solver))[0]
 
 
 def _approach(problem, solver):
@@ -65,14 +68,13 @@ def _from_larger_alphas(problem, solver):
 def _from_fewer_rows(problem, solver):
     """A tall problem by way of an eighth of its rows: its Newton steps cost an eighth, and it ends nearly there."""
     data = problem.data
-    blocks = np.arange(0, data.design.n_samples, _BLOCK_ROWS)[:: _THIN // 2]
-    rows = (blocks[:, None] + np.arange(_BLOCK_ROWS)).ravel()
-    rows = rows[(rows < data.design.n_samples)]
-    rows = rows[data.weight[rows] > 0]
-    if not len(rows):
+    starts = np.arange(0, data.design.n_samples, _BLOCK_ROWS * _THIN // 2)
+    rows = (starts[:, None] + np.arange(_BLOCK_ROWS)).ravel()
+    rows = rows[rows < data.design.n_samples]
+    if not data.weight[rows].any():
         return State(data)
     fewer = Data(
-        type(data.design)(data.design.X[rows], data.design.scale),
+        data.design.row_blocks(starts, _BLOCK_ROWS),
         data.y[rows],
         data.weight[rows] / data.weight[rows].sum(),
         data.loss,
@@ -116,8 +118,9 @@ def _starts(problem, solver):
 
 def begin_path(data, state, n_alphas):
     """Prepare `state` for a path: where many alphas lie ahead, the whole Gram matrix at once."""
-    if n_alphas >= _MANY and covariance.is_worthwhile(data):
-        covariance.complete_model(data, state)
+    if n_alphas >= _MANY and isinstance(data.y, np.ndarray) and covariance.is_worthwhile(data):
+        with one_blas_thread():
+            covariance.complete_model(data, state)
 
 
 def path_starts(problem, solver, state):
@@ -155,17 +158,19 @@ def lasso_twin(problem):
 
 def null_problem(problem):
     """`problem` with every penalised coordinate held at zero: what remains is the unpenalised part."""
-    pen = problem.pen
+    pen, xp = problem.pen, problem.data.y.__array_namespace__()
     held = pen.weights > 0
-    zeros = np.zeros(len(pen.weights))
+    zeros = xp.zeros_like(pen.weights)
     penalty = L1()
-    lower, upper = np.where(held, zeros, pen.lower), np.where(held, zeros, pen.upper)
+    lower, upper = xp.where(held, zeros, pen.lower), xp.where(held, zeros, pen.upper)
     return Problem(problem.data, penalty, penalty.bind(1.0, pen.weights, lower, upper, None))
 
 
 def strongest(problem):
     """Smallest alpha at which every penalised coordinate stays at zero."""
     data, pen = problem.data, problem.pen
+    if not isinstance(data.y, np.ndarray):
+        return _strongest_elsewhere(problem)
     gradient, eta = data.null.gradient, None
     if (pen.weights == 0).any():
         from skreg.solvers._prox_newton import ProxNewton
@@ -180,6 +185,19 @@ def strongest(problem):
     return problem.penalty.alpha_max(gradient, curvature, pen.weights, pen.lower, pen.upper)
 
 
+def _strongest_elsewhere(problem):
+    """`strongest` in another namespace than NumPy's: products with X where X is, what they give on the host."""
+    data, pen, model = problem.data, problem.pen, CentredModel(problem)
+    point, _, _ = model.null()
+    if bool(model.xp.any(pen.weights == 0)):
+        state = zero_point(data, model.xp)
+        ProximalGradient(tol=1e-12).solve(null_problem(problem), state)
+        point = model.start(state)
+    certificate = model.certificate(point)
+    host = (certificate.gradient, certificate.scale, pen.weights, pen.lower, pen.upper)
+    return problem.penalty.alpha_max(*map(to_numpy, host))
+
+
 def strengths(problem, n_alphas, eps):
     """Decreasing grid of `n_alphas` strengths from the one that empties the model down to `eps` times it."""
     top = strongest(problem)
@@ -189,7 +207,9 @@ def strengths(problem, n_alphas, eps):
 
 
 def zero_point(data, xp, w=None, b=None):
-    """A start for solvers on other namespaces than NumPy's."""
+    """A start for solvers on other namespaces than NumPy's; without `b`, at the null model's intercept."""
     if w is None:
         w = xp.zeros(data.design.n_features * data.n_outputs, dtype=xp.float64, device=data.y.device)
+    if b is None:
+        b = data.loss.null_intercept(data.y, data.weight, data.offset, xp) if data.fit_intercept else 0.0
     return SimpleNamespace(w=w, b=b)

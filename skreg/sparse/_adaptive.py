@@ -164,7 +164,7 @@ class AdaptiveLasso(RegressorMixin, SparseLinearModel):
         ValueError
             If an argument has a wrong shape or value; the message names it.
         """
-        return self._fit(X, y, sample_weight, offset)
+        return self._fit(X, y, sample_weight, offset, max_subtasks=int(self.pilot is not None))
 
     def _pose(self, X, y, sample_weight=None, offset=None):
         prepared = super()._pose(X, y, sample_weight, offset)
@@ -186,7 +186,9 @@ class AdaptiveLasso(RegressorMixin, SparseLinearModel):
         xp, data = prepared.xp, prepared.data
         target = data.y if data.offset is None else data.y - data.offset
         weight = {} if sample_weight is None else dict(sample_weight=sample_weight)
-        pilot = clone(self.pilot).fit(X, target, **weight)
+        pilot = clone(self.pilot)
+        with self._subtask("fit-pilot", pilot, X, target, weight):
+            pilot.fit(X, target, **weight)
         if not hasattr(pilot, "coef_"):
             raise ValueError(f"pilot must have coef_ after fit; {type(pilot).__name__} has none.")
         w = move_to(pilot.coef_, xp=xp, device=prepared.device)

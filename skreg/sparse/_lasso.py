@@ -7,7 +7,7 @@ import scipy.sparse as sp
 from sklearn.base import MultiOutputMixin, RegressorMixin, _fit_context
 
 from skreg._backend import Interval, get_namespace, is_numpy
-from skreg._base import SparseLinearModel, check_offset, constraints, unchanged_on_error
+from skreg._base import SparseLinearModel, check_offset, constraints
 from skreg.losses import Squared
 from skreg.penalties import L1
 from skreg.penalties import ElasticNet as ElasticNetPenalty
@@ -44,7 +44,7 @@ class _SquaredRegressor(MultiOutputMixin, RegressorMixin, SparseLinearModel):
         ValueError
             If an argument has a wrong shape or value; the message names it.
         """
-        with unchanged_on_error(self):
+        with self._fit_task(X, y, sample_weight, offset):
             X, y = self._validate(X, y, y_numeric=True, multi_output=True)
             (self._fit_target if y.ndim == 1 else self._fit_targets)(X, y, sample_weight, offset)
         return self

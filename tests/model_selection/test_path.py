@@ -1,15 +1,19 @@
 """Paths: every estimator, certified at each alpha, and the same models as separate fits."""
 
+import array_api_strict
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from sklearn import config_context
 from sklearn.base import clone
+from sklearn.callback import ScoringMonitor
 from sklearn.datasets import load_diabetes
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LinearRegression, enet_path, lasso_path
 
 import skreg
 from skreg.model_selection import Path, alpha_grid, regularization_path
+from tests._callbacks import Passing, Recorder
 from tests._instances import CONTRACTED, label, make_data
 
 every_estimator = pytest.mark.parametrize("estimator", CONTRACTED, ids=label)
@@ -123,3 +127,203 @@ def test_constant_target():
     path = regularization_path(skreg.Lasso(), X, np.ones(len(X)), alphas=3)
     np.testing.assert_array_equal(path.coefs, 0.0)
     assert np.isfinite(path.alphas).all()
+
+
+class TestCallbacks:
+    """Callbacks of the estimator: a task for the path, below it one for each alpha."""
+
+    @every_estimator
+    def test_a_task_an_alpha(self, estimator):
+        X, y = make_data(estimator)
+        weight = np.random.default_rng(0).uniform(0.5, 2.0, len(y))
+        arguments = dict(alphas=4, eps=0.1, sample_weight=weight)
+        plain = regularization_path(estimator, X, y, **arguments)
+        seen = Recorder()
+        path = regularization_path(clone(estimator).set_callbacks(seen), X, y, **arguments)
+        np.testing.assert_array_equal(path.coefs, plain.coefs)
+        np.testing.assert_array_equal(path.alphas, plain.alphas)
+        assert [call.hook for call in seen.calls] == ["setup", "begin", *["begin", "end"] * 4, "end", "teardown"]
+        assert {call.estimator for call in seen.calls} == {path.estimator}
+        assert not hasattr(path.estimator, "coef_") and not hasattr(path.estimator, "_callback_fit_ctx")
+        root, tasks = [seen.calls[k] for k in (0, 1, -2, -1)], seen.calls[2:-2]
+        for call in root:
+            assert (call.task_name, call.depth, call.max_subtasks) == ("regularization-path", 0, 4)
+            assert call.fitted_estimator is None
+        for k, (begin, end, model) in enumerate(zip(tasks[::2], tasks[1::2], path.models())):
+            for call in (begin, end):
+                assert call.X is X and call.y is y and call.metadata == {"sample_weight": weight}
+                assert (call.task_id, call.depth, call.max_subtasks) == (k, 1, 0)
+                assert call.task_name == f"alpha={path.alphas[k]:.6g}"
+            assert end.fitted_estimator.get_params() == model.get_params()
+            np.testing.assert_array_equal(end.fitted_estimator.coef_, path.coefs[k].reshape(model.coef_.shape))
+            np.testing.assert_array_equal(end.fitted_estimator.predict(X), model.predict(X))
+            assert end.fitted_estimator.n_iter_ == path.n_iters[k]
+
+    @pytest.mark.parametrize("last", [0, 2])
+    def test_a_callback_may_stop_it(self, last):
+        X, y = make_data(skreg.Lasso())
+        whole = regularization_path(skreg.Lasso(), X, y, alphas=5)
+        seen = Recorder(stop_after=last)
+        path = regularization_path(skreg.Lasso().set_callbacks(seen), X, y, alphas=5)
+        assert seen.calls[-2].task_name == "regularization-path" and seen.calls[-1].hook == "teardown"
+        assert len(list(path.models())) == last + 1
+        for name in ("alphas", "coefs", "intercepts", "dual_gaps", "kkt_violations", "n_iters", "df", "converged"):
+            np.testing.assert_array_equal(getattr(path, name), getattr(whole, name)[: last + 1])
+
+    @pytest.mark.parametrize("hook", ["setup", "begin", "end", "teardown"])
+    def test_a_failing_hook_is_torn_down(self, hook):
+        X, y = make_data(skreg.Lasso())
+        failing = Recorder(fail_at=hook)
+        with pytest.raises(RuntimeError, match=f"at {hook}"):
+            regularization_path(skreg.Lasso().set_callbacks(failing), X, y, alphas=3)
+        assert [call.hook for call in failing.calls].count("teardown") == 1
+
+    def test_bad_input_comes_before_them(self):
+        X, y = make_data(skreg.Lasso())
+        seen = Recorder()
+        estimator = skreg.Lasso().set_callbacks(seen)
+        for bad in (dict(alphas=0), dict(y=y[:-1])):
+            with pytest.raises(ValueError):
+                regularization_path(estimator, **{**dict(X=X, y=y), **bad})
+        alpha_grid(estimator, X, y)
+        assert seen.calls == []
+
+    def test_the_pilot_is_no_part_of_the_path(self):
+        seen = Passing()
+        estimator = skreg.AdaptiveLasso(pilot=skreg.Lasso(alpha=0.01)).set_callbacks(seen)
+        regularization_path(estimator, *make_data(estimator), alphas=3)
+        assert {call.estimator_name for call in seen.calls} == {"AdaptiveLasso"}
+        assert len(seen.calls) == 2 * (1 + 1 + 3)
+
+    @pytest.mark.filterwarnings("error")
+    def test_scoring_monitor(self):
+        X, y = load_diabetes(return_X_y=True, as_frame=True)
+        monitor = ScoringMonitor(scoring="r2")
+        path = regularization_path(skreg.Lasso().set_callbacks(monitor), X, y, alphas=4)
+        assert [row["r2"] for row in monitor.get_logs().data] == [model.score(X, y) for model in path.models()]
+
+    def test_progress_bar(self, capsys):
+        pytest.importorskip("rich")
+        from sklearn.callback import ProgressBar
+
+        X, y = make_data(skreg.Lasso())
+        regularization_path(skreg.Lasso().set_callbacks(ProgressBar()), X, y, alphas=4)
+        out = capsys.readouterr().out
+        assert "Lasso - regularization-path" in out and "100%" in out
+
+    def test_warnings_still_point_to_the_caller(self):
+        X, y = make_data(skreg.Lasso())
+        estimator = skreg.Lasso(max_iter=1, tol=1e-12).set_callbacks(Recorder())
+        with pytest.warns(ConvergenceWarning) as record:
+            regularization_path(estimator, X, y, alphas=[0.1, 0.01])
+        assert {w.filename for w in record} == {__file__}
+
+
+@pytest.fixture
+def dispatch():
+    with config_context(array_api_dispatch=True):
+        yield
+
+
+def strict(array, device="device1"):
+    return None if array is None else array_api_strict.asarray(array, device=array_api_strict.Device(device))
+
+
+def on_host(array):
+    return np.asarray(array_api_strict.asarray(array, device=array_api_strict.Device("CPU_DEVICE")))
+
+
+@pytest.mark.usefixtures("dispatch")
+class TestArrayApi:
+    """Data in another namespace, on another device than the first."""
+
+    @every_estimator
+    def test_a_path_is_that_of_numpy_data(self, estimator):
+        X, y = make_data(estimator)
+        weight = np.random.default_rng(0).uniform(0.5, 2.0, len(y))
+        estimator = clone(estimator).set_params(tol=1e-10)
+        expected = regularization_path(estimator, X, y, alphas=6, eps=0.05, sample_weight=weight)
+        path = regularization_path(estimator, strict(X), strict(y), alphas=6, eps=0.05, sample_weight=strict(weight))
+        for array in (path.coefs, path.intercepts):
+            assert array.__array_namespace__() is array_api_strict
+            assert array.device == array_api_strict.Device("device1")
+        for name in ("alphas", "dual_gaps", "kkt_violations", "n_iters", "df", "converged"):
+            assert isinstance(getattr(path, name), np.ndarray)
+        assert path.converged.all()
+        np.testing.assert_allclose(path.alphas, expected.alphas, rtol=1e-13)
+        assert path.coefs.shape == expected.coefs.shape and path.intercepts.shape == expected.intercepts.shape
+        if getattr(estimator, "penalty", "l1") != "mcp":  # there the NumPy path has more points to start from
+            intercepts, of_numpy = on_host(path.intercepts), expected.intercepts
+            if intercepts.ndim == 2:  # softmax does not see a shift of all classes
+                intercepts, of_numpy = (b - b.mean(axis=1, keepdims=True) for b in (intercepts, of_numpy))
+            np.testing.assert_array_equal(path.df, expected.df)
+            np.testing.assert_allclose(on_host(path.coefs), expected.coefs, rtol=0, atol=1e-5)
+            np.testing.assert_allclose(intercepts, of_numpy, rtol=0, atol=1e-5)
+        predictions = path.predict(strict(X))
+        assert predictions.__array_namespace__() is array_api_strict
+        assert predictions.shape == (6, len(y))
+        for k, model in enumerate(path.models()):
+            np.testing.assert_array_equal(on_host(predictions[k, ...]), on_host(model.predict(strict(X))))
+
+    @pytest.mark.parametrize("fit_intercept", [True, False])
+    @pytest.mark.parametrize("penalty", ["l1", "elastic_net", "mcp", "scad", "l0", "cel0", "log_sum", "lq"])
+    @pytest.mark.parametrize("loss", ["squared", "huber", "poisson", "logistic", "multinomial", "squared_hinge"])
+    def test_the_grid_is_that_of_numpy_data(self, loss, penalty, fit_intercept):
+        kind = skreg.SparseClassifier if loss in {"logistic", "multinomial", "squared_hinge"} else skreg.SparseRegressor
+        estimator = kind(loss=loss, penalty=penalty, fit_intercept=fit_intercept, standardize=fit_intercept)
+        X, y = make_data(estimator)
+        rng = np.random.default_rng(0)
+        weight = rng.integers(0, 3, len(y)).astype(float)
+        offset = 0.1 * rng.standard_normal((len(y), 3) if loss == "multinomial" else len(y))
+        bounded = dict(penalty_weights=rng.uniform(0.5, 2.0, 8), upper=rng.uniform(0.05, 1.0, 8))
+        for change in ({}, bounded):
+            estimator.set_params(**change)
+            expected = alpha_grid(estimator, X, y, 5, sample_weight=weight, offset=offset)
+            arrays = dict(sample_weight=strict(weight), offset=strict(offset))
+            grid = alpha_grid(estimator, strict(X), strict(y), 5, **arrays)
+            assert isinstance(grid, np.ndarray)
+            np.testing.assert_allclose(grid, expected, rtol=1e-13)
+
+    @pytest.mark.parametrize("loss", ["squared", "huber", "poisson", "logistic", "multinomial"])
+    def test_the_grid_with_an_unpenalised_feature(self, loss):
+        """It is solved for by each solver to its own tolerance, 1e-10 on NumPy data."""
+        kind = skreg.SparseClassifier if loss in {"logistic", "multinomial"} else skreg.SparseRegressor
+        estimator = kind(loss=loss, penalty_weights=np.where(np.arange(8) == 2, 0.0, 1.0))
+        X, y = make_data(estimator)
+        expected = alpha_grid(estimator, X, y, 3)
+        np.testing.assert_allclose(alpha_grid(estimator, strict(X), strict(y), 3), expected, rtol=1e-9)
+
+    @pytest.mark.parametrize("penalty", ["mcp", "scad", "l0", "cel0", "log_sum", "lq"])
+    @pytest.mark.parametrize("loss", ["squared", "poisson"])
+    def test_non_convex_paths_are_certified(self, loss, penalty):
+        estimator = skreg.SparseRegressor(loss=loss, penalty=penalty, tol=1e-8)
+        X, y = make_data(estimator)
+        path = regularization_path(estimator, strict(X), strict(y), alphas=6, eps=0.05)
+        assert path.converged.all() and (path.kkt_violations <= 1e-8).all()
+        assert np.isinf(path.dual_gaps).all()
+        assert path.df[-1] > 0
+
+    def test_given_alphas_float32_and_verbose(self, capsys):
+        X, y = make_data(skreg.Lasso())
+        X, y = X.astype(np.float32), y.astype(np.float32)
+        expected = regularization_path(skreg.Lasso(), X, y, alphas=[0.01, 0.5])
+        path = regularization_path(skreg.Lasso(), strict(X), strict(y), alphas=[0.01, 0.5], verbose=True)
+        assert len(capsys.readouterr().out.splitlines()) == 2
+        assert path.coefs.dtype == array_api_strict.float32
+        assert path.intercepts.dtype == array_api_strict.float64 and expected.intercepts.dtype == np.float64
+        np.testing.assert_allclose(on_host(path.coefs), expected.coefs, rtol=0, atol=1e-5)
+
+    def test_constant_target(self):
+        X, _ = make_data(skreg.Lasso())
+        path = regularization_path(skreg.Lasso(), strict(X), strict(np.ones(len(X))), alphas=3)
+        assert not on_host(path.coefs).any() and np.isfinite(path.alphas).all()
+
+    def test_callbacks_get_models_of_the_namespace(self):
+        X, y = make_data(skreg.Lasso())
+        seen = Recorder()
+        X, y = strict(X), strict(y)
+        path = regularization_path(skreg.Lasso().set_callbacks(seen), X, y, alphas=3)
+        ends = [call for call in seen.calls if call.hook == "end" and call.depth == 1]
+        for k, call in enumerate(ends):
+            assert call.X is X
+            assert bool(array_api_strict.all(call.fitted_estimator.coef_ == path.coefs[k, ...]))

@@ -14,71 +14,32 @@ import sklearn.linear_model
 
 import skreg
 
+DROPPED = {"precompute": False, "copy_X": True, "random_state": None, "selection": "cyclic"}
+
 
 class _Shim:
     """Takes the arguments that skreg does not have, and does nothing with them: they do not change the solution."""
 
-    _parameter_constraints = dict.fromkeys(["precompute", "copy_X", "random_state", "selection"], "no_validation")
+    def __init__(self, alpha=1.0, **params):
+        for name, default in DROPPED.items():
+            setattr(self, name, params.pop(name, default))
+        super().__init__(alpha, **params)
 
-    def _take(self, **dropped):
-        for name, value in dropped.items():
-            setattr(self, name, value)
+    @classmethod
+    def _get_param_names(cls):
+        skregs = cls.__mro__[cls.__mro__.index(_Shim) + 1]
+        return sorted([*skregs._get_param_names(), *DROPPED])
 
     def fit(self, X, y, sample_weight=None, check_input=True):
         return super().fit(X, y, sample_weight)
 
 
 class Lasso(_Shim, skreg.Lasso):
-    _parameter_constraints = skreg.Lasso._parameter_constraints | _Shim._parameter_constraints
-
-    def __init__(
-        self,
-        alpha=1.0,
-        *,
-        fit_intercept=True,
-        precompute=False,
-        copy_X=True,
-        max_iter=200,
-        tol=1e-6,
-        warm_start=False,
-        positive=False,
-        random_state=None,
-        selection="cyclic",
-    ):
-        super().__init__(
-            alpha, fit_intercept=fit_intercept, max_iter=max_iter, tol=tol, warm_start=warm_start, positive=positive
-        )
-        self._take(precompute=precompute, copy_X=copy_X, random_state=random_state, selection=selection)
+    _parameter_constraints = skreg.Lasso._parameter_constraints | dict.fromkeys(DROPPED, "no_validation")
 
 
 class ElasticNet(_Shim, skreg.ElasticNet):
-    _parameter_constraints = skreg.ElasticNet._parameter_constraints | _Shim._parameter_constraints
-
-    def __init__(
-        self,
-        alpha=1.0,
-        *,
-        l1_ratio=0.5,
-        fit_intercept=True,
-        precompute=False,
-        max_iter=200,
-        copy_X=True,
-        tol=1e-6,
-        warm_start=False,
-        positive=False,
-        random_state=None,
-        selection="cyclic",
-    ):
-        super().__init__(
-            alpha,
-            l1_ratio=l1_ratio,
-            fit_intercept=fit_intercept,
-            max_iter=max_iter,
-            tol=tol,
-            warm_start=warm_start,
-            positive=positive,
-        )
-        self._take(precompute=precompute, copy_X=copy_X, random_state=random_state, selection=selection)
+    _parameter_constraints = skreg.ElasticNet._parameter_constraints | dict.fromkeys(DROPPED, "no_validation")
 
 
 def scikit_learns_tests(file, not_applicable):

@@ -1,8 +1,10 @@
 """Lasso and ElasticNet with a 2-D y."""
 
+import array_api_strict
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from sklearn import config_context
 from sklearn.base import clone
 
 import skreg
@@ -63,3 +65,16 @@ def test_offset_is_the_same_for_all_targets(estimator):
     shifted = clone(estimator).fit(X, Y - offset[:, None])
     np.testing.assert_allclose(model.coef_, shifted.coef_, rtol=0, atol=1e-8)
     np.testing.assert_allclose(model.predict(X, offset), shifted.predict(X) + offset[:, None], rtol=1e-7, atol=1e-7)
+
+
+@both
+@pytest.mark.parametrize("fit_intercept", [True, False])
+def test_array_api_input(estimator, fit_intercept):
+    X, Y = targets()
+    estimator = clone(estimator).set_params(fit_intercept=fit_intercept)
+    expected = clone(estimator).fit(X, Y)
+    with config_context(array_api_dispatch=True):
+        model = clone(estimator).fit(array_api_strict.asarray(X), array_api_strict.asarray(Y))
+    assert model.coef_.__array_namespace__() is array_api_strict and model.converged_ is True
+    np.testing.assert_allclose(np.asarray(model.coef_), expected.coef_, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(np.asarray(model.intercept_), expected.intercept_, rtol=0, atol=1e-5)

@@ -10,9 +10,14 @@ __version__ = "0.1.0.dev0"
 _HOME = {
     "AdaptiveLasso": "skreg.sparse",
     "ElasticNet": "skreg.sparse",
+    "GroupLasso": "skreg.group",
+    "GroupLassoClassifier": "skreg.group",
     "Lasso": "skreg.sparse",
     "SparseClassifier": "skreg.sparse",
+    "SparseGroupLasso": "skreg.group",
+    "SparseGroupLassoClassifier": "skreg.group",
     "SparseRegressor": "skreg.sparse",
+    "groups_from_transformer": "skreg._transformer_groups",
 }
 _SUBMODULES = ["losses", "model_selection", "penalties", "solvers"]
 

@@ -26,7 +26,18 @@ from skreg._design import DesignMatrix, as_design
 from skreg._problem import Data, Problem
 from skreg.losses import get_loss
 from skreg.penalties import get_penalty
-from skreg.solvers import ProximalGradient, ProxNewton, State, begin_path, path_starts, solve, solve_best, zero_point
+from skreg.solvers import (
+    ProximalGradient,
+    ProxNewton,
+    State,
+    begin_path,
+    path_starts,
+    solve,
+    solve_best,
+    solve_path,
+    strengths,
+    zero_point,
+)
 
 _LARGE = 2**22  # numbers in X from which a pass over them is worth saving
 
@@ -45,6 +56,7 @@ class Prepared:
     n_samples: float = 1.0  # as information criteria count them: see `effective_samples`
     xp: object = np
     device: object = None
+    structure: object = None  # what the penalty knows of the columns
     fitted: dict = field(default_factory=dict)  # attributes of the fitted model that are known before it is solved
 
     def problem(self, alpha):
@@ -68,6 +80,7 @@ class Prepared:
         coef = w if self.n_outputs == 1 else xp.reshape(w, (self.n_outputs, -1))
         if self.data.design.scale is not None:
             coef = coef / self.data.design.scale
+        coef = self.data.design.collect(coef)
         return xp.astype(coef, self.dtype), float(b) if self.n_outputs == 1 else xp.astype(b, self.dtype)
 
     def state(self, coef=None, intercept=None):
@@ -93,6 +106,10 @@ class Prepared:
         y = xp.astype(move_to(y, xp=xp, device=self.device), xp.float64)
         return replace(self, data=replace(self.data, y=without_ignored(y, self.data.weight, xp)))
 
+    def strengths(self, n_alphas, eps):
+        """Decreasing grid of alphas from the one that empties the model down to `eps` times it."""
+        return strengths(self.problem(1.0), n_alphas, eps)
+
     def solver(self, tol, max_iter):
         """Proximal Newton on NumPy and scipy data; accelerated proximal gradient in any other namespace."""
         if is_numpy(self.xp):
@@ -108,6 +125,7 @@ class SparseLinearModel(CallbackSupport, BaseEstimator):
     """
 
     _doc_link_module = "skreg"
+    _prepared = Prepared
 
     def _loss(self):
         return get_loss(self.loss)
@@ -139,9 +157,9 @@ class SparseLinearModel(CallbackSupport, BaseEstimator):
 
     def _prepare(self, X, y, sample_weight=None, offset=None, n_outputs=1):
         """Pose the problem for validated X and a target in the loss's own encoding."""
-        loss, penalty = self._loss_for(n_outputs), self._penalty()
+        loss = self._loss_for(n_outputs)
         xp, _, device = get_namespace_and_device(X)
-        dtype, n_features = X.dtype, X.shape[1]
+        dtype = X.dtype
         raw_weight = check_sample_weight(sample_weight, X)
         weight = _normalized(raw_weight, xp)
         offset = check_offset(offset, X, n_outputs)
@@ -149,16 +167,22 @@ class SparseLinearModel(CallbackSupport, BaseEstimator):
         loss.check_target(y)
         if X.dtype != xp.float64:
             X = X.astype(np.float64) if sp.issparse(X) else xp.astype(X, xp.float64)
-        design = self._design(X, weight, xp)
-        weights, lower, upper = self._weights_and_bounds(n_features)
+        structure = self._structure(X, weight)
+        penalty = self._penalty_for(structure, n_outputs)
+        design = self._design_for(structure, self._design(X, weight, xp))
+        weights, lower, upper = self._weights_and_bounds(X.shape[1], structure)
         if design.scale is not None:
             scale = to_numpy(design.scale)
             lower, upper = lower * scale, upper * scale
         arrays = [xp.asarray(np.tile(a, n_outputs), device=device) for a in (weights, lower, upper)]
-        data = Data(design, y, weight, loss, bool(self.fit_intercept), offset)
+        data = self._data(design, y, weight, loss, offset)
         if self._gradient_tells(X) and not np.isfinite(data.null.gradient).all():
             assert_all_finite(X, estimator_name=type(self).__name__, input_name="X")
-        return Prepared(data, penalty, *arrays, n_outputs, dtype, effective_samples(raw_weight, xp), xp, device)
+        n_samples = effective_samples(raw_weight, xp)
+        return self._prepared(data, penalty, *arrays, n_outputs, dtype, n_samples, xp, device, structure=structure)
+
+    def _data(self, design, y, weight, loss, offset):
+        return Data(design, y, weight, loss, bool(self.fit_intercept), offset)
 
     def _design(self, X, weight, xp):
         if is_numpy(xp):
@@ -173,7 +197,17 @@ class SparseLinearModel(CallbackSupport, BaseEstimator):
     def _loss_for(self, n_outputs):
         return self._loss()
 
-    def _weights_and_bounds(self, n_features):
+    def _structure(self, X, weight):
+        """What the penalty must know of the columns, such as their groups; None where it knows each by itself."""
+        return None
+
+    def _penalty_for(self, structure, n_outputs):
+        return self._penalty()
+
+    def _design_for(self, structure, design):
+        return design
+
+    def _weights_and_bounds(self, n_features, structure):
         names = getattr(self, "feature_names_in_", None)
         weights = per_feature(self.penalty_weights, "penalty_weights", 1.0, n_features, names)
         lower = per_feature(self.lower, "lower", -np.inf, n_features, names)
@@ -311,6 +345,9 @@ def follow_path(prepared, alphas, tol, max_iter):
     solver = prepared.solver(tol, max_iter)
     state = prepared.state()
     begin_path(prepared.data, state, len(alphas))
+    if prepared.penalty.convex and isinstance(state, State):
+        yield from solve_path([prepared.problem(alpha) for alpha in alphas], solver, state)
+        return
     for alpha in alphas:
         problem = prepared.problem(alpha)
         if problem.penalty.convex or not is_numpy(prepared.xp):

@@ -2,7 +2,7 @@
 
 A design is X with its columns divided by `scale` (standardising without touching the data). Centring is implicit too:
 `gram` subtracts the weighted column means as it goes, and a gradient that sums to zero needs no centring. Nothing here
-densifies a sparse X or copies a dense one beyond the columns asked for.
+densifies a sparse X (little ones apart) or copies a dense one beyond the columns asked for.
 """
 
 import numpy as np
@@ -11,7 +11,7 @@ import scipy.sparse as sp
 from skreg._threads import in_parallel, n_threads
 from skreg.kernels._csc import cross_products
 from skreg.kernels._dense import columns_dot, columns_sum, cross_dots, dense_kernel, gather_columns, gather_rows
-from skreg.kernels._specialize import as_kernel_array
+from skreg.kernels._specialize import as_kernel_array, is_little
 
 _BLOCK = 2**19  # numbers in a block of rows: 4 MiB, small enough to stay in cache between gather and product
 _WORK = 2**20  # numbers to read from which another thread pays
@@ -43,6 +43,11 @@ class DesignMatrix:
         self.scale = scale
         self.n_samples, self.n_features = X.shape
 
+    @property
+    def cells(self):
+        """Numbers in X, zeros of a sparse X included."""
+        return self.n_samples * self.n_features
+
     def matvec(self, w, columns=None):
         """X[:, columns] @ w for `w` of shape (n_columns,) or (n_columns, n_outputs)."""
         if self.scale is not None:
@@ -69,6 +74,10 @@ class DesignMatrix:
             result /= self.scale[rows][:, None]
             result /= self.scale[rows if columns is None else columns]
         return result
+
+    def collect(self, coef):
+        """Coefficients of the columns of X from those of the design's columns, features on the last axis."""
+        return coef
 
     def kernel_columns(self, columns):
         """The chosen columns over `scale`, as the arrays that residual kernels take."""
@@ -189,7 +198,7 @@ class DenseDesign(DesignMatrix):
         slim = self._gather(slice(0, self.n_samples), columns, root, means).T
         slim *= root
         result = np.empty((len(rows), len(columns)))
-        kernel, arrays = dense_kernel(cross_dots, self.X.size), [as_kernel_array(a) for a in (self.X.T, rows, slim)]
+        kernel, arrays = dense_kernel(cross_dots, self.cells), [as_kernel_array(a) for a in (self.X.T, rows, slim)]
         shares = _shares(len(rows), self.n_samples * len(rows) * len(columns) // 4)
         in_parallel(lambda part: kernel(*arrays, part.start, part.stop, result), shares)
         return result if means is None else result - np.outer(means[rows], slim.sum(axis=1))
@@ -199,9 +208,9 @@ class DenseDesign(DesignMatrix):
         means = np.zeros(len(columns)) if means is None else means[columns]
         size = part.stop - part.start, len(columns)
         if self.X.flags.f_contiguous:
-            block, kernel, source = np.empty(size[::-1]), dense_kernel(gather_columns, self.X.size), self.X.T
+            block, kernel, source = np.empty(size[::-1]), dense_kernel(gather_columns, self.cells), self.X.T
         else:
-            block, kernel, source = np.empty(size), dense_kernel(gather_rows, self.X.size), self.X
+            block, kernel, source = np.empty(size), dense_kernel(gather_rows, self.cells), self.X
         if not source.flags.c_contiguous:
             source, columns = source[:, columns], np.arange(len(columns))
         kernel(*(as_kernel_array(a) for a in (source, columns, means, root)), part.start, part.stop, block)
@@ -264,7 +273,11 @@ class SparseDesign(DesignMatrix):
         return (self.X if columns is None else self.X[:, columns]).T @ r
 
     def _gram(self, rows, columns, weight, means):
-        result = cross_products(self._columns(rows), None if columns is None else self._columns(columns), weight)
+        if is_little(self.cells):
+            left = self.X[:, rows].toarray()
+            result = (left.T * weight) @ (left if columns is None else self.X[:, columns].toarray())
+        else:
+            result = cross_products(self._columns(rows), None if columns is None else self._columns(columns), weight)
         if means is None:
             return result
         columns = rows if columns is None else columns

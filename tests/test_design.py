@@ -5,6 +5,7 @@ import pytest
 import scipy.sparse as sp
 
 from skreg._design import as_design
+from skreg.kernels import _specialize
 
 RNG = np.random.default_rng(0)
 DENSE = np.where(RNG.random((70, 40)) < 0.4, RNG.standard_normal((70, 40)), 0.0)
@@ -35,6 +36,13 @@ HOLDERS = {
     "int64 indices": int64_indices,
     "unsorted indices": unsorted,
 }
+
+
+@pytest.fixture(params=["little", "large"], autouse=True)
+def size(request, monkeypatch):
+    """NumPy for little data, compiled loops for all other."""
+    if request.param == "large":
+        monkeypatch.setattr(_specialize, "LITTLE", 0)
 
 
 @pytest.fixture(params=HOLDERS, ids=list(HOLDERS))

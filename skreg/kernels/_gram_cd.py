@@ -14,13 +14,14 @@ def bounded_prox(z, step, j, pen):
     return y
 
 
-def add_multiple(total, delta, row):
-    """Add delta * row to total, which may be shorter."""
-    total += delta * row[: total.shape[0]]
+def add_row(total, delta, H, j):
+    """Add delta * (row j of H) to total, which may be shorter."""
+    total += delta * H[j, : total.shape[0]]
 
 
-def add_multiple_loop(total, delta, row):
-    """`add_multiple` without a temporary array, for the compiler."""
+def add_row_loop(total, delta, H, j):
+    """`add_row` without a temporary array, for the compiler."""
+    row = H[j]
     for i in range(total.shape[0]):
         total[i] += delta * row[i]
 
@@ -48,7 +49,7 @@ def gram_cd(H, w, grad, pen, max_epochs, tol):
                 new = bounded_prox(old - grad[j] / h, 1.0 / h, j, pen)
             if new != old:
                 delta = new - old
-                add_multiple(grad, delta, H[j])
+                add_row(grad, delta, H, j)
                 w[j] = new
                 worst = max(worst, abs(delta) * h)
             if new != 0.0:
@@ -67,7 +68,7 @@ def gram_cd(H, w, grad, pen, max_epochs, tol):
                 new = bounded_prox(old - grad[j] / h, 1.0 / h, j, pen)
                 if new != old:
                     delta = new - old
-                    add_multiple(grad, delta, H[j])
+                    add_row(grad, delta, H, j)
                     w[j] = new
                     moved = max(moved, abs(delta) * h)
             if moved <= max(target, tol):
@@ -80,4 +81,4 @@ def gram_kernel(penalty, cells=np.inf, steps=0):
     leaves = dict(bounded_prox=bounded_prox, **penalty.leaves)
     if is_soon_done(cells, steps):
         return interpret(gram_cd, **leaves)
-    return specialize(gram_cd, add_multiple=add_multiple_loop, **leaves)
+    return specialize(gram_cd, add_row=add_row_loop, **leaves)

@@ -9,7 +9,6 @@ from sklearn.base import clone
 
 from skreg._backend import get_namespace, to_numpy
 from skreg._base import follow_path
-from skreg.solvers import strengths
 
 
 @dataclass(frozen=True)
@@ -246,7 +245,7 @@ def _grid(prepared, n_alphas, eps, name):
         )
     if not isinstance(eps, Real) or not 0 < eps < 1:
         raise ValueError(f"eps must be a number between 0 and 1; got {eps!r}.")
-    return strengths(prepared.problem(1.0), int(n_alphas), eps)
+    return prepared.strengths(int(n_alphas), eps)
 
 
 def _given_grid(alphas):

@@ -8,6 +8,7 @@ import warnings
 from skreg.penalties._base import Params, SeparablePenalty, restrict
 from skreg.penalties._cel0 import CEL0
 from skreg.penalties._elastic_net import ElasticNet
+from skreg.penalties._group import GroupPenalty, RadialPenalty, SparseGroup
 from skreg.penalties._l0 import L0
 from skreg.penalties._l1 import L1
 from skreg.penalties._log_sum import LogSum
@@ -23,10 +24,13 @@ __all__ = [
     "PENALTIES",
     "SCAD",
     "ElasticNet",
+    "GroupPenalty",
     "LogSum",
     "Lq",
     "Params",
+    "RadialPenalty",
     "SeparablePenalty",
+    "SparseGroup",
     "get_penalty",
     "restrict",
 ]

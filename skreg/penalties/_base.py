@@ -47,6 +47,8 @@ class SeparablePenalty(Parameterised):
         system once the signs are known.
     finite_conjugate : bool
         The conjugate is finite everywhere (as with a squared norm), so that an unscaled dual point certifies too.
+    blocks : bool
+        Whether the penalty is one of groups of coordinates: see `GroupPenalty`.
     leaves : dict
         The scalar face: ``{"prox": function, "value": function}``.
 
@@ -64,7 +66,12 @@ class SeparablePenalty(Parameterised):
     convex = False
     piecewise_quadratic = False
     finite_conjugate = False
+    blocks = False
     leaves: dict = {}
+
+    def complete(self, coordinates):
+        """The coordinates that must be in a working set together with these: for a separable penalty, no more."""
+        return coordinates
 
     def bind(self, alpha, weights, lower, upper, curvature):
         """Join shape, strength, weights and bounds; `curvature` is the mean square of each column of the design."""

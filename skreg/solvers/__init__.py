@@ -1,5 +1,6 @@
 """Solvers: each turns a `Problem` into a certified `Solution`."""
 
+from skreg.solvers._look_ahead import solve_path
 from skreg.solvers._prox_newton import ProxNewton, State
 from skreg.solvers._proximal_gradient import ProximalGradient
 from skreg.solvers._strategy import begin_path, path_starts, solve, solve_best, strengths, zero_point
@@ -12,6 +13,7 @@ __all__ = [
     "path_starts",
     "solve",
     "solve_best",
+    "solve_path",
     "strengths",
     "zero_point",
 ]

@@ -56,7 +56,10 @@ def solve(problem, state, tol, max_iter):
         if measure <= target and not polished and _worth_polishing(w, certificate, data):
             polished = True
             before = w.copy(), gradient.copy(), certificate, rss
-            newton_step(model.H, w, gradient, penalty, pen)
+            if penalty.blocks:
+                descend(model, w, gradient, penalty, pen, 0.0, None, 1)
+            else:
+                newton_step(model.H, w, gradient, penalty, pen)
             rss = max(2.0 * null.gap + w @ (gradient - q), 0.0)
             certificate = _certify(local, w, gradient, rss, scale, free, H)
             if certificate.violation > before[2].violation or certificate.gap > max(target, before[2].gap):

@@ -13,6 +13,7 @@ from skreg.kernels._gram_cd import gram_kernel
 from skreg.kernels._residual_cd import DenseColumns, SparseColumns, residual_kernel
 from skreg.kernels._specialize import as_kernel_array
 from skreg.penalties import restrict
+from skreg.solvers._block_descent import descend_blocks, group_layout, largest_eigenvalue
 from skreg.solvers._newton_finish import newton_step, pivot
 from skreg.solvers._support import SupportFactor
 
@@ -27,12 +28,12 @@ _SPARSE_NEWTON = 32  # likewise where the matrix has to be made anew for each Ne
 _DENSE_GRAM = 6000  # likewise for dense columns: a Gram matrix of 288 MB
 
 
-def make_model(data, curvature, n_coordinates, majorise=False):
-    """The model that suits the data and the number of coordinates; `curvature` is the loss's."""
+def make_model(data, curvature, n_coordinates, majorise=False, blocks=False):
+    """The model that suits the data, the number of coordinates and the penalty; `curvature` is the loss's."""
     if data.loss.multi_output:
         return MultinomialGramModel(data, curvature, majorise)
     limit = (_SPARSE_GRAM if data.loss.quadratic else _SPARSE_NEWTON) if data.design.is_sparse else _DENSE_GRAM
-    return (GramModel if n_coordinates <= limit else ResidualModel)(data, curvature)
+    return (GramModel if n_coordinates <= limit or blocks else ResidualModel)(data, curvature)
 
 
 class GramModel:
@@ -55,6 +56,7 @@ class GramModel:
         self.H = np.empty((0, 0))
         self.factor = SupportFactor()
         self.has_secants = False
+        self.bounds: dict = {}
         self.rank = data.design.n_samples - bool(data.fit_intercept)
         self._set_curvature(curvature)
 
@@ -106,6 +108,7 @@ class GramModel:
             return False
         m, change = len(self.columns), change[samples]
         self.factor.clear()
+        self.bounds.clear()
         self.weight[samples] += change
         self.total = float(total)
         if m and len(samples):
@@ -131,7 +134,18 @@ class GramModel:
             return
         self.H[:m, :m] += np.outer(change, change / slope) - np.outer(product, product / bend)
         self.factor.clear()
+        self.bounds.clear()
         self.has_secants = True
+
+    def block_bounds(self, pen):
+        """Bounds of the second derivatives within each group, by number of the group, kept while the matrix is."""
+        order, starts = group_layout(pen)
+        labels = pen.label[order[starts[:-1]]]
+        for g, label in enumerate(labels):
+            if label not in self.bounds:
+                members = order[starts[g] : starts[g + 1]]
+                self.bounds[label] = largest_eigenvalue(self.H[np.ix_(members, members)])
+        return np.array([self.bounds[label] for label in labels])
 
     def _reserve(self, size):
         if size > len(self.H):
@@ -180,30 +194,35 @@ def descend(model, w, gradient, penalty, pen, tol, aim, max_epochs):
     pivoting does not lead on. Violations end at `tol`, or at `aim` where that is given and pivoting gets there (0: down
     to rounding). Returns the number of sweeps.
     """
+    if penalty.blocks:
+        return descend_blocks(model.H, w, gradient, penalty, pen, tol, max_epochs, model.block_bounds(pen))
     H, rank = model.H, model.rank
     matrix = as_kernel_array(H)
-    can_pivot = penalty.piecewise_quadratic and _only_signs(pen)
+    pivotal = can_pivot(penalty, pen)
     goal = tol, tol if aim is None else aim, rank, model.factor
     n_epochs = 0
-    if can_pivot and w.any() and rank < _TALL * len(w) and pivot(H, w, gradient, penalty, pen, *goal):
+    if pivotal and w.any() and rank < _TALL * len(w) and pivot(H, w, gradient, penalty, pen, *goal):
         return 1
     while True:
         sweeps = min(_SWEEPS, max_epochs - n_epochs)
-        kernel = gram_kernel(penalty, model.data.design.X.size, sweeps * len(w))
+        kernel = gram_kernel(penalty, model.data.design.cells, sweeps * len(w))
         done, worst = kernel(matrix, w, gradient, pen, sweeps, tol)
         n_epochs += done
         if (worst <= tol and aim is None) or n_epochs >= max_epochs:
             return n_epochs
-        if can_pivot and w.any() and pivot(H, w, gradient, penalty, pen, *goal):
+        if pivotal and w.any() and pivot(H, w, gradient, penalty, pen, *goal):
             return n_epochs
         if worst <= tol:
             return n_epochs
         newton_step(H, w, gradient, penalty, pen)
 
 
-def _only_signs(pen):
-    """Whether all bounds are infinite or zero."""
-    return bool(((pen.lower == 0) | np.isneginf(pen.lower)).all() and ((pen.upper == 0) | np.isposinf(pen.upper)).all())
+def can_pivot(penalty, pen):
+    """Whether `pivot` solves such problems: the penalty is quadratic off zero, and all bounds are infinite or zero."""
+    lower, upper = pen.lower, pen.upper
+    return penalty.piecewise_quadratic and bool(
+        ((lower == 0) | np.isneginf(lower)).all() and ((upper == 0) | np.isposinf(upper)).all()
+    )
 
 
 class MultinomialGramModel(GramModel):

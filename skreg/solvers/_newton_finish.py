@@ -81,30 +81,41 @@ def stay_inside(old, new, pen):
 
 
 def pivot(H, w, gradient, penalty, pen, tol, aim, rank, factor):
-    """Exact minimum by block principal pivoting from the signs of `w`; True where it got there.
+    """As `pivot_from`, from the signs of `w` and in place; True where it got there, else nothing changes."""
+    m = len(w)
+    start = np.flatnonzero(w)
+    target = product(H[:m, :m], start, w[start]) - gradient
+    found = pivot_from(H, target, np.sign(w), penalty, pen, tol, aim, rank, factor)
+    if found is None:
+        return False
+    w[:], gradient[:] = found
+    return True
+
+
+def pivot_from(H, target, sign, penalty, pen, tol, aim, rank, factor):
+    """Minimum of 1/2 w'Hw - target'w + penalty(w) by block principal pivoting from the signs in `sign`, or None.
 
     For penalties that are quadratic off zero, the minimum is one linear system once support and signs are known. Each
     round solves it for the present guess, drops the coordinates that changed sign, lets those in that violate their
     optimality conditions by more than `aim`, and repeats while that leads on; the last point with violations of at most
     `tol` is kept. From a warm start this takes a handful of solves where coordinate descent takes hundreds of sweeps;
-    from a bad one it gives up and changes nothing. `factor` is the `SupportFactor` of `H`.
+    from a bad one it gives up. `factor` is the `SupportFactor` of `H`. Returns `w` and the gradient Hw - target; `sign`
+    changes in place.
 
     References
     ----------
     L. F. Portugal, J. J. Judice, L. N. Vicente (1994). A comparison of block pivoting and interior-point algorithms
     for linear least squares problems with nonnegative variables. Mathematics of Computation 63(208).
     """
-    m = len(w)
-    sign = np.sign(w)
+    m = len(target)
     up, down = pen.upper > 0, pen.lower < 0
     ones = np.ones(m)
     bend = penalty.second_derivative(ones, pen)
     kink = penalty.derivative(ones, pen) - bend
     sign[kink == 0] = 1.0
-    start = np.flatnonzero(w)
-    target = _product(H[:m, :m], start, w[start]) - gradient
     best, failures, found = m + 1, 0, None
     aim = max(aim, _ROUNDING * np.abs(target).max())
+    tol = max(tol, aim)
     for _ in range(_PIVOTS):
         support = np.flatnonzero(sign)
         solved = _solve_on(H, bend, kink * sign, support, target, factor) if len(support) <= rank else None
@@ -132,11 +143,10 @@ def pivot(H, w, gradient, penalty, pen, tol, aim, rank, factor):
         sign[support[flipped]] = 0.0
         sign[enter] = -np.sign(slope[enter])
     if found is None:
-        return False
-    w[:] = 0.0
+        return None
+    w = np.zeros(m)
     w[found[0]] = found[1]
-    gradient[:] = found[2]
-    return True
+    return w, found[2]
 
 
 def _solve_on(H, bend, signed_kink, support, target, factor):
@@ -155,7 +165,7 @@ def _solve_on(H, bend, signed_kink, support, target, factor):
             if step is None:
                 return None
             new = new - step
-            slope = _product(inner, support, new) - target
+            slope = product(inner, support, new) - target
             last, residual = residual, slope[support] + signed_kink[support] + bend[support] * new
             worst = np.abs(residual).max(initial=0.0)
             if worst <= _ROUNDING * size:
@@ -167,7 +177,7 @@ def _solve_on(H, bend, signed_kink, support, target, factor):
     return None
 
 
-def _product(H, support, values):
+def product(H, support, values):
     """H w for `w` with these values on the support."""
     if 2 * len(support) < len(H):
         return values @ H[support]

@@ -94,6 +94,7 @@ class ProxNewton(Parameterised):
             return covariance.solve(problem, state, self.tol, self.max_iter)
         target = self.tol * (null.gap if problem.convex else null.violation)
         _seed(state, problem)
+        state.members = problem.penalty.complete(state.members)
         accuracy = (1e-3 if state.on_path else 0.1) if data.loss.quadratic else 0.3
         previous = np.inf
         certified = None
@@ -240,7 +241,7 @@ def _grow(state, violations, problem):
         new = new[np.argpartition(fresh[new], -room)[-room:]]
     if len(free):
         new = np.union1d(new, np.setdiff1d(free, state.members))
-    state.members = np.concatenate([state.members, new])
+    state.members = problem.penalty.complete(np.concatenate([state.members, new]))
     return len(new)
 
 
@@ -302,7 +303,7 @@ def _descend(problem, state, slope, gradient, inner, steps=None, sweeps=2_000):
         if violation <= inner:
             return
         if state.refused > _REFUSALS:
-            if not problem.convex:
+            if not problem.convex and not problem.penalty.blocks:
                 _jump(problem, state, gradient, scale, columns)
             return
         exact = not moved or violation > 0.5 * last
@@ -347,7 +348,7 @@ def _model(problem, state, members):
     state.contraction = np.inf
     if isinstance(state.model, GramModel) and state.model.update(curvature):
         return state.model
-    state.model = make_model(data, curvature, len(members), majorise=state.refused > 0)
+    state.model = make_model(data, curvature, len(members), state.refused > 0, problem.penalty.blocks)
     return state.model
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from skreg._backend import to_numpy
 from skreg._problem import Data, Problem
 from skreg._threads import one_blas_thread
-from skreg.penalties import L1
+from skreg.penalties import L1, RadialPenalty
 from skreg.solvers import _covariance as covariance
 from skreg.solvers._prox_newton import State
 from skreg.solvers._proximal_gradient import CentredModel, ProximalGradient
@@ -145,6 +145,9 @@ def lasso_twin(problem):
     penalised = pen.weights > 0
     if not penalised.any() or pen.alpha <= 0:
         return None
+    if problem.penalty.blocks:
+        penalty = RadialPenalty(L1(), problem.penalty.labels)
+        return Problem(data, penalty, penalty.bind(pen.alpha, pen.weights, pen.lower, pen.upper, None))
     curvature = np.array([np.median(data.penalty_curvature[penalised])])
     bounds = np.array([-np.inf]), np.array([np.inf])
     low, high = -300.0, 300.0  # log10 of the gradient; alpha_max grows with it

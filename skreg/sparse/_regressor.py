@@ -2,17 +2,16 @@
 
 from numbers import Real
 
-from sklearn.base import RegressorMixin, _fit_context
+from sklearn.base import _fit_context
 
-from skreg._backend import Interval, StrOptions, get_namespace
+from skreg._backend import Interval, StrOptions
 from skreg._base import SparseLinearModel, constraints
-from skreg.losses import LOSSES, Loss
+from skreg._faces import REGRESSION, LinearRegressor
+from skreg.losses import Loss
 from skreg.penalties import PENALTIES, SeparablePenalty
 
-REGRESSION = {name for name, loss in LOSSES.items() if not loss.classifier}
 
-
-class SparseRegressor(RegressorMixin, SparseLinearModel):
+class SparseRegressor(LinearRegressor, SparseLinearModel):
     r"""Linear regression with a choice of loss and sparse penalty.
 
     Minimises over the coefficients :math:`w` and the intercept :math:`b`
@@ -111,6 +110,7 @@ class SparseRegressor(RegressorMixin, SparseLinearModel):
     True
     """
 
+    _counterpart = "SparseClassifier"
     _parameter_constraints = constraints(
         loss=[StrOptions(REGRESSION), Loss],
         penalty=[StrOptions(set(PENALTIES)), SeparablePenalty],
@@ -183,34 +183,3 @@ class SparseRegressor(RegressorMixin, SparseLinearModel):
             If an argument has a wrong shape or value; the message names it.
         """
         return self._fit(X, y, sample_weight, offset)
-
-    def predict(self, X, offset=None):
-        """Mean of the target: the linear predictor through the inverse link of the loss.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix, sparse array} of shape (n_samples, n_features)
-            Samples.
-        offset : array-like of shape (n_samples,), default=None
-            Known part of the linear predictor.
-
-        Returns
-        -------
-        y_pred : ndarray of shape (n_samples,)
-            Predictions in the units of y.
-        """
-        eta = self._linear_predictor(X, offset)
-        xp, _ = get_namespace(eta)
-        return self._loss().inverse_link(eta, xp)
-
-    def _loss(self):
-        loss = super()._loss()
-        if loss.classifier:
-            raise ValueError(f"loss={self.loss!r} is for classes; use SparseClassifier.")
-        return loss
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        loss = self.loss if isinstance(self.loss, str) else getattr(self.loss, "name", "")
-        tags.target_tags.positive_only = loss in {"poisson", "gamma", "tweedie"}
-        return tags

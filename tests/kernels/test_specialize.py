@@ -29,8 +29,8 @@ FIT = """
     from skreg import Lasso
     from skreg.kernels import _specialize
     rng = np.random.default_rng(0)
-    X = rng.standard_normal((60, 30))
-    Lasso(alpha=0.01).fit(X, X[:, 0] + rng.standard_normal(60))
+    X = rng.standard_normal((300, 250))
+    Lasso(alpha=0.01).fit(X, X[:, 0] + rng.standard_normal(300))
     hits = sum(sum(k.stats.cache_hits.values()) for k in _specialize._COMPILED.values())
     misses = sum(sum(k.stats.cache_misses.values()) for k in _specialize._COMPILED.values())
     print(hits, misses)
@@ -87,8 +87,8 @@ def lambda_template(x):
 
 def test_memmaps_float32_and_views_reach_a_kernel_as_one_type(tmp_path):
     rng = np.random.default_rng(0)
-    X = np.asfortranarray(rng.standard_normal((40, 12)))
-    y = X[:, 0] + 0.1 * rng.standard_normal(40)
+    X = np.asfortranarray(rng.standard_normal((300, 250)))
+    y = X[:, 0] + 0.1 * rng.standard_normal(300)
     path = tmp_path / "X.npy"
     np.save(path, X)
     frozen = X.copy()

@@ -1,0 +1,127 @@
+"""Paths of the squared loss, several strengths ahead.
+
+Along a path the solution and its gradient are nearly piecewise linear in the strength of the penalty. So two points tell
+which features the next ones will need, and with which signs: a block of problems is solved on those features alone, and
+one pass over the data serves all their certificates. A point that its certificate does not confirm is but a start.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from skreg._threads import one_blas_thread
+from skreg.penalties import restrict
+from skreg.solvers._models import GramModel, can_pivot
+from skreg.solvers._newton_finish import pivot_from, product
+
+_REACH = 0.7  # ratio of two strengths from which one tells something about the other
+_MARGIN = 0.95  # share of its strength at which a gradient foretold admits a feature
+_EXACT = 0.1  # share of the tolerance to which features of the model may violate their conditions
+
+
+class Point(NamedTuple):
+    """Coefficients and gradient at one strength of the penalty."""
+
+    alpha: float
+    w: np.ndarray
+    gradient: np.ndarray
+
+    def restrict(self, columns):
+        """The point on some coordinates."""
+        return Point(self.alpha, self.w[columns], self.gradient[columns])
+
+    def towards(self, alpha, before):
+        """Coefficients and gradient at `alpha`, on the line through this point and the one before."""
+        step = (alpha - self.alpha) / (self.alpha - before.alpha)
+        return self.w + step * (self.w - before.w), self.gradient + step * (self.gradient - before.gradient)
+
+
+def solve_path(problems, solver, state):
+    """Yield the solutions of convex problems of decreasing strength, each from the ones before."""
+    before, ahead = None, []
+    for k, problem in enumerate(problems):
+        if not ahead and before is not None:
+            ahead = _look_ahead(problems[k:], state, before, solver.tol)
+        if state.gradient is not None:
+            before = Point(state.alpha, state.w.copy(), state.gradient)
+        if ahead:
+            state.w, state.b, state.eta, state.gradient = ahead.pop(0)
+        solution = solver.solve(problem, state)
+        if solution.n_iter > 1:
+            ahead = []
+        yield solution
+
+
+def _look_ahead(problems, state, before, tol):
+    """Points (w, b, eta, gradient) that should solve the next few problems; none where they cannot be told."""
+    model, first = state.model, problems[0]
+    if not isinstance(model, GramModel) or not model.data.loss.quadratic or state.gradient is None:
+        return []
+    problems = [problem for problem in problems if _REACH * state.alpha < problem.pen.alpha < state.alpha]
+    if len(problems) < 2 or not state.alpha < before.alpha or not can_pivot(first.penalty, first.pen):
+        return []
+    here = Point(state.alpha, state.w, state.gradient)
+    with one_blas_thread():
+        _admit(problems[-1], state, here, before)
+        model.extend(state.members)
+        found = _solve_ahead(problems, model, here.restrict(model.columns), before.restrict(model.columns), tol)
+        return _complete(model, state, found)
+
+
+def _admit(problem, state, here, before):
+    """Add the features to the working set that the gradient foretold for `problem` brings in, or nearly so."""
+    _, gradient = here.towards(problem.pen.alpha, before)
+    relaxed = problem.pen._replace(alpha=_MARGIN * problem.pen.alpha)
+    near = problem.penalty.violation(state.w, gradient, np.ones(1), relaxed) > 0
+    near[state.members] = False
+    state.members = np.concatenate([state.members, np.flatnonzero(near)])
+
+
+def _solve_ahead(problems, model, here, before, tol):
+    """Coefficients over the model's columns that solve the problems there, as far as pivoting leads."""
+    pen = restrict(problems[0].pen, model.columns)
+    H = model.H[: len(here.w), : len(here.w)]
+    support = np.flatnonzero(here.w)
+    target = product(H, support, here.w[support]) - here.gradient
+    found = []
+    for problem in problems:
+        alpha = problem.pen.alpha
+        pen = pen._replace(alpha=alpha)
+        sign = _signs(here, *here.towards(alpha, before), problem.penalty, pen)
+        aim = _EXACT * tol * alpha
+        solved = pivot_from(model.H, target, sign, problem.penalty, pen, aim, aim, model.rank, model.factor)
+        if solved is None:
+            break
+        here, before = Point(alpha, *solved), here
+        found.append(here.w)
+    return found
+
+
+def _signs(here, w, gradient, penalty, pen):
+    """Signs of the solution where coefficients and gradient should be these: 0 for those that pass through zero."""
+    sign = np.where(w * here.w > 0, np.sign(w), 0.0)
+    enter = (here.w == 0) & (penalty.violation(here.w, gradient, np.ones(1), pen) > 0)
+    return np.where(enter, -np.sign(gradient), sign)
+
+
+def _complete(model, state, found):
+    """Intercepts, predictors and gradients that go with the coefficients, by one pass over the data."""
+    if not found:
+        return []
+    data, columns = model.data, model.columns
+    points = []
+    for new in found:
+        w = np.zeros(data.n_coordinates)
+        w[columns] = new
+        points.append((w, data.predictor(w, state.b)))
+    slopes = data.loss.gradient(data.y, np.array([eta for _, eta in points]))
+    shifts = np.zeros(len(points))
+    for _ in range(2 if data.fit_intercept else 0):  # the second time for the rounding of the first
+        own = slopes @ data.weight
+        shifts -= own
+        slopes -= own[:, None]
+    gradients = np.ascontiguousarray(data.gradient(slopes.T).T)
+    return [
+        (w, state.b + float(shift), eta + shift, gradient)
+        for (w, eta), shift, gradient in zip(points, shifts, gradients)
+    ]

@@ -13,6 +13,8 @@ _HOME = {
     "GroupLasso": "skreg.group",
     "GroupLassoClassifier": "skreg.group",
     "Lasso": "skreg.sparse",
+    "MultiTaskElasticNet": "skreg.group",
+    "MultiTaskLasso": "skreg.group",
     "SparseClassifier": "skreg.sparse",
     "SparseGroupLasso": "skreg.group",
     "SparseGroupLassoClassifier": "skreg.group",

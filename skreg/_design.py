@@ -5,22 +5,27 @@ A design is X with its columns divided by `scale` (standardising without touchin
 densifies a sparse X (little ones apart) or copies a dense one beyond the columns asked for.
 """
 
+from functools import cached_property
+
 import numpy as np
 import scipy.sparse as sp
 
 from skreg._threads import in_parallel, n_threads
-from skreg.kernels._csc import cross_products
+from skreg.kernels._csc import compressed, cross_products, csc_dot, csc_dots, csc_square, csc_sum, csc_sums
 from skreg.kernels._dense import columns_dot, columns_sum, cross_dots, dense_kernel, gather_columns, gather_rows
-from skreg.kernels._specialize import as_kernel_array, is_little
+from skreg.kernels._specialize import as_kernel_array, is_little, specialize
 
 _BLOCK = 2**19  # numbers in a block of rows: 4 MiB, small enough to stay in cache between gather and product
 _WORK = 2**20  # numbers to read from which another thread pays
+_LITTLE = 2**13  # numbers in the slim factor of a product that stay in the fastest cache
 _SLIM = 32  # columns of a cross product up to which the other factor is not gathered
 
 
 def as_design(X, scale=None):
-    """Wrap a dense array or a scipy sparse matrix or array; CSR and others are converted to CSC."""
+    """Wrap a dense array or a scipy sparse matrix or array, converted to CSC where it is not, or to dense if little."""
     if sp.issparse(X):
+        if is_little(X.shape[0] * X.shape[1]):
+            return DenseDesign(X.toarray(order="F"), scale)
         return SparseDesign(X.tocsc(), scale)
     return DenseDesign(X, scale)
 
@@ -78,6 +83,10 @@ class DesignMatrix:
     def collect(self, coef):
         """Coefficients of the columns of X from those of the design's columns, features on the last axis."""
         return coef
+
+    def place(self, columns):
+        """Where in X these columns are."""
+        return columns
 
     def kernel_columns(self, columns):
         """The chosen columns over `scale`, as the arrays that residual kernels take."""
@@ -142,6 +151,8 @@ class DenseDesign(DesignMatrix):
             if 4 * len(columns) <= self.n_features:
                 return self._rmatvec_blocks(r, columns)
             return self._rmatvec(r, None)[columns]
+        if r.ndim == 2 and self.X.flags.f_contiguous and r.size <= _LITTLE:
+            return _cross_dots(self.X.T, None, r.T)
         if r.ndim == 2 or not (self.X.flags.f_contiguous or self.X.flags.c_contiguous):
             return np.concatenate(in_parallel(lambda part: self.X.T[part] @ r, _shares(self.n_features, self.X.size)))
         if self.X.flags.f_contiguous:
@@ -197,10 +208,7 @@ class DenseDesign(DesignMatrix):
         """A cross product with few columns, without copies of the others."""
         slim = self._gather(slice(0, self.n_samples), columns, root, means).T
         slim *= root
-        result = np.empty((len(rows), len(columns)))
-        kernel, arrays = dense_kernel(cross_dots, self.cells), [as_kernel_array(a) for a in (self.X.T, rows, slim)]
-        shares = _shares(len(rows), self.n_samples * len(rows) * len(columns) // 4)
-        in_parallel(lambda part: kernel(*arrays, part.start, part.stop, result), shares)
+        result = _cross_dots(self.X.T, rows, slim)
         return result if means is None else result - np.outer(means[rows], slim.sum(axis=1))
 
     def _gather(self, part, columns, root, means):
@@ -238,19 +246,17 @@ class SparseDesign(DesignMatrix):
     is_sparse = True
 
     def __init__(self, X, scale=None):
+        if not X.has_canonical_format:
+            X = X.copy()
+            X.sum_duplicates()
         super().__init__(X, scale)
-        if not X.has_sorted_indices:
-            self.X = X.sorted_indices()
-
-    def _columns(self, columns):
-        chosen = self.X[:, columns]
-        return chosen.indptr, chosen.indices, chosen.data
+        self._compressed = compressed(X)
 
     def kernel_columns(self, columns):
-        indptr, indices, data = self._columns(columns)
+        chosen = self.X[:, columns]
         if self.scale is not None:
-            data = data / np.repeat(self.scale[columns], np.diff(indptr))
-        return indptr, indices, data
+            chosen.data /= np.repeat(self.scale[columns], np.diff(chosen.indptr))
+        return chosen.indptr, chosen.indices, chosen.data
 
     def rows(self, samples, columns):
         """As `DenseDesign.rows`: a dense array of these rows and columns."""
@@ -263,21 +269,20 @@ class SparseDesign(DesignMatrix):
         return type(self)(self.X[rows[rows < self.n_samples]], self.scale)
 
     def _matvec(self, w, columns):
-        if columns is None:
-            return self.X @ w
-        full = np.zeros((self.n_features, *w.shape[1:]))
-        full[columns] = w
-        return self.X @ full if 4 * len(columns) > self.n_features else self.X[:, columns] @ w
+        result = np.zeros((self.n_samples, *w.shape[1:]))
+        kernel = specialize(csc_sum if w.ndim == 1 else csc_sums)
+        kernel(self._compressed, as_kernel_array(self._chosen(columns)), as_kernel_array(w), result)
+        return result
 
     def _rmatvec(self, r, columns):
-        return (self.X if columns is None else self.X[:, columns]).T @ r
+        chosen = as_kernel_array(self._chosen(columns))
+        result = np.empty((len(chosen), *r.shape[1:]))
+        kernel, r = specialize(csc_dot if r.ndim == 1 else csc_dots), as_kernel_array(r)
+        in_parallel(lambda part: kernel(self._compressed, chosen, r, part.start, part.stop, result), self._even(chosen))
+        return result
 
     def _gram(self, rows, columns, weight, means):
-        if is_little(self.cells):
-            left = self.X[:, rows].toarray()
-            result = (left.T * weight) @ (left if columns is None else self.X[:, columns].toarray())
-        else:
-            result = cross_products(self._columns(rows), None if columns is None else self._columns(columns), weight)
+        result = cross_products(self._compressed, rows, columns, weight)
         if means is None:
             return result
         columns = rows if columns is None else columns
@@ -289,15 +294,27 @@ class SparseDesign(DesignMatrix):
         return result
 
     def curvature(self, weight, centred, columns=None):
-        X = self.X if columns is None else self.X[:, columns]
-        squares = X.copy()
-        squares.data = X.data * X.data
-        result = squares.T @ weight
-        if centred:
-            means = (X.T @ weight) / weight.sum()
-            result = np.maximum(result - weight.sum() * means**2, 0.0)
-            result[result <= 1e-15 * weight.sum() * means**2] = 0.0
-        return result if self.scale is None else result / self.scale[slice(None) if columns is None else columns] ** 2
+        chosen = as_kernel_array(self._chosen(columns))
+        result = np.empty(len(chosen))
+        kernel, arrays = specialize(csc_square), (self._compressed, chosen, as_kernel_array(weight), weight.sum())
+        in_parallel(lambda part: kernel(*arrays, centred, part.start, part.stop, result), self._even(chosen))
+        return result if self.scale is None else result / self.scale[chosen] ** 2
+
+    @cached_property
+    def _all(self):
+        return np.arange(self.n_features)
+
+    def _chosen(self, columns):
+        return self._all if columns is None else columns
+
+    def _even(self, columns):
+        """Slices of `columns`, one for each thread where the work is worth it, of about as many numbers each."""
+        if self.X.nnz < _WORK or n_threads() == 1:
+            return [slice(0, len(columns))]
+        ends = np.cumsum(self.X.indptr[columns + 1] - self.X.indptr[columns], dtype=np.int64)
+        work = int(ends[-1]) if len(ends) else 0
+        bounds = [0, *np.searchsorted(ends, [part.stop for part in _shares(work, work)[:-1]]), len(columns)]
+        return [slice(int(a), int(b)) for a, b in zip(bounds[:-1], bounds[1:])]
 
 
 def _parts(stop, block, start=0):
@@ -309,8 +326,8 @@ def _parts(stop, block, start=0):
 def _shares(size, work):
     """Slices that cover range(size), one for each thread where the work is worth it."""
     count = n_threads() if work >= _WORK and size >= n_threads() else 1
-    bounds = np.linspace(0, size, count + 1).astype(int)
-    return [slice(int(a), int(b)) for a, b in zip(bounds[:-1], bounds[1:])]
+    bounds = [size * k // count for k in range(count + 1)]
+    return [slice(a, b) for a, b in zip(bounds[:-1], bounds[1:])]
 
 
 def _dots_with_rows(rows, chosen, vector):
@@ -329,6 +346,16 @@ def _sum_of_rows(rows, chosen, vector):
     result = np.empty(rows.shape[1])
     kernel, arrays = dense_kernel(columns_sum, rows.size), [as_kernel_array(a) for a in (rows, chosen, vector)]
     shares = _shares(len(result), len(chosen) * len(result))
+    in_parallel(lambda part: kernel(*arrays, part.start, part.stop, result), shares)
+    return result
+
+
+def _cross_dots(rows, chosen, others):
+    """Products of the chosen rows (None: all) of a C-contiguous matrix with a few others, likewise rows."""
+    chosen = np.arange(len(rows)) if chosen is None else chosen
+    result = np.empty((len(chosen), len(others)))
+    kernel, arrays = dense_kernel(cross_dots, rows.size), [as_kernel_array(a) for a in (rows, chosen, others)]
+    shares = _shares(len(chosen), len(chosen) * others.size // 4)
     in_parallel(lambda part: kernel(*arrays, part.start, part.stop, result), shares)
     return result
 

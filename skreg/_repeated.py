@@ -60,6 +60,9 @@ class RepeatedDesign(DesignMatrix):
         used, place = np.unique(self._own(columns), return_inverse=True)
         return self.design.curvature(weight, centred, used)[place]
 
+    def place(self, columns):
+        return self._own(columns)
+
     def kernel_columns(self, columns):
         return self.design.kernel_columns(self._own(columns))
 

@@ -14,6 +14,9 @@ CLASSES = [
     if inspect.isclass(value := getattr(skreg, name)) and issubclass(value, BaseEstimator)
 ]
 
+# These take a 2-D y alone, and no bounds: tests/group/test_multi_task.py holds their contracts.
+MULTI_TASK = [cls for cls in CLASSES if not cls().__sklearn_tags__().target_tags.single_output]
+
 SMALL = dict(alpha=1e-3, tol=1e-10)  # coefficients are not zero here; at alpha=1 most checks see an empty model
 
 # Non-convex penalties drive coefficients along nearly doubled columns (float32 data) to 1e5, where rounding alone
@@ -29,6 +32,8 @@ EXTRA = {
         dict(lower=-100.0, upper=50.0),
     ],
     "ElasticNet": [dict(l1_ratio=0.1), dict(l1_ratio=0.0), dict(standardize=True, positive=True)],
+    "MultiTaskLasso": [dict(standardize=True), dict(fit_intercept=False), dict(warm_start=True)],
+    "MultiTaskElasticNet": [dict(l1_ratio=0.1), dict(l1_ratio=0.0, standardize=True)],
     "AdaptiveLasso": [dict(gamma=2.0, standardize=True), dict(pilot=skreg.Lasso(alpha=1e-2, tol=1e-10))],
     "SparseRegressor": [
         dict(loss="huber"),
@@ -105,4 +110,6 @@ def make_data(estimator, n_samples=40, n_features=8, seed=0):
         return X, rng.poisson(np.exp(0.5 * eta)).astype(float)
     if loss == "gamma":
         return X, np.exp(0.5 * eta) * rng.gamma(3.0, size=n_samples)
+    if type(estimator) in MULTI_TASK:
+        return X, np.c_[eta, -0.5 * eta, X[:, 0]] + 0.5 * rng.standard_normal((n_samples, 3))
     return X, eta + 0.5 * rng.standard_normal(n_samples)

@@ -7,8 +7,8 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.base import MultiOutputMixin, RegressorMixin, _fit_context
 
-from skreg._backend import Interval
-from skreg._base import Prepared, SparseLinearModel, constraints
+from skreg._backend import Interval, get_namespace, is_numpy
+from skreg._base import Prepared, SparseLinearModel, check_offset, constraints
 from skreg.losses import Squared
 from skreg.penalties import L1
 from skreg.penalties import ElasticNet as ElasticNetPenalty
@@ -66,14 +66,17 @@ class _MultiTaskRegressor(MultiOutputMixin, RegressorMixin, SparseLinearModel):
         return Squared()
 
     def _pose(self, X, y, sample_weight=None, offset=None):
-        if offset is not None:
-            raise ValueError(f"{type(self).__name__} takes no offset; subtract it from y.")
+        xp, _ = get_namespace(X)
+        if not is_numpy(xp):
+            raise TypeError(f"{type(self).__name__} takes NumPy and SciPy data; got X of {xp.__name__}.")
         X, y = self._validate(X, y, y_numeric=True, multi_output=True)
         if sp.issparse(y):
             raise TypeError("y must be dense; got a sparse matrix.")
         if y.ndim == 1:
             single = type(self).__name__.removeprefix("MultiTask")
             raise ValueError(f"y must have one column a task, shape (n_samples, n_tasks). For one task, use {single}.")
+        if offset is not None:  # the loss sees their difference alone
+            y = y - check_offset(offset, X, y.shape[1]).reshape(y.shape)
         return self._prepare(X, y, sample_weight)
 
     def _data(self, design, y, weight, loss, offset):
@@ -91,7 +94,7 @@ class _MultiTaskRegressor(MultiOutputMixin, RegressorMixin, SparseLinearModel):
         return prepared.state(self.coef_)
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, sample_weight=None):
+    def fit(self, X, y, sample_weight=None, offset=None):
         """Fit the model.
 
         Parameters
@@ -102,6 +105,8 @@ class _MultiTaskRegressor(MultiOutputMixin, RegressorMixin, SparseLinearModel):
             Targets, one column a task.
         sample_weight : float or array-like of shape (n_samples,), default=None
             Non-negative weights of the samples; an integer weight equals that many copies of the row.
+        offset : array-like of shape (n_samples, n_tasks), default=None
+            Known part of the predictions; of shape (n_samples,) for one task.
 
         Returns
         -------
@@ -113,22 +118,24 @@ class _MultiTaskRegressor(MultiOutputMixin, RegressorMixin, SparseLinearModel):
         ValueError
             If an argument has a wrong shape or value; the message names it.
         """
-        return self._fit(X, y, sample_weight, None)
+        return self._fit(X, y, sample_weight, offset)
 
-    def predict(self, X):
+    def predict(self, X, offset=None):
         """Predict the targets.
 
         Parameters
         ----------
         X : {array-like, sparse matrix, sparse array} of shape (n_samples, n_features)
             Samples.
+        offset : array-like of shape (n_samples, n_tasks), default=None
+            Known part of the predictions; of shape (n_samples,) for one task.
 
         Returns
         -------
         y_pred : ndarray of shape (n_samples, n_tasks)
             Predictions.
         """
-        return self._linear_predictor(X)
+        return self._linear_predictor(X, offset)
 
     @property
     def sparse_coef_(self):

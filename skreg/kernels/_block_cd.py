@@ -1,41 +1,44 @@
-"""Block coordinate descent in Gram form: min over w of 1/2 w'Hw - q'w + sum of penalties of groups of coordinates."""
+"""Block coordinate descent over groups of coordinates, in Gram form and in residual form.
+
+Gram form:      min over w of 1/2 w'Hw - q'w + penalty(w), the gradient Hw - q kept at hand.
+Residual form:  as `skreg.kernels._residual_cd`: u is the gradient with respect to the predictor, u - shift * d that
+                with the intercept profiled out.
+
+Group g holds the coordinates ``order[starts[g]:starts[g + 1]]``. Within a group the quadratic is minimised by proximal
+gradient steps of length 1 / bounds[g], the largest eigenvalue, which touch nothing but the group's own block of H.
+"""
 
 import math
 
 import numpy as np
 
+from skreg.kernels._residual_cd import dense_add, dense_dot, sparse_add, sparse_dot
 from skreg.kernels._specialize import specialize
 
 _INNER = 20  # most proximal gradient steps within a group before its change is told to the others
 
 
-def block_step(H, w, grad, pen, members, bound, old, z, new, local):
-    """Minimise over one group by proximal gradient steps of length 1 / bound; returns the size of the first.
-
-    On return `new` holds the group's coefficients; `old` is what they were. `local` follows the group's gradient.
-    """
-    d = members.shape[0]
-    for a in range(d):
-        old[a] = w[members[a]]
-        new[a] = old[a]
-        local[a] = grad[members[a]]
+def minimise_block(H, grad, new, bound, k, pen):
+    """Minimise over the group of coordinate k from `new`; `grad` and `new` follow. Returns the size of the first step."""
+    d = new.shape[0]
+    z, before = np.empty(d), np.empty(d)
     first = 0.0
     for inner in range(_INNER if d > 1 else 1):
         for a in range(d):
-            z[a] = new[a] - local[a] / bound
-        before = new.copy()
-        block_prox(z, 1.0 / bound, members[0], pen, new)  # noqa: F821 - bound by specialize
+            before[a] = new[a]
+            z[a] = new[a] - grad[a] / bound
+        block_prox(z, 1.0 / bound, k, pen, new)  # noqa: F821 - bound by specialize
         moved = 0.0
         for a in range(d):
             delta = new[a] - before[a]
             if delta != 0.0:
                 moved += delta * delta
                 for b in range(d):
-                    local[b] += H[members[a], members[b]] * delta
+                    grad[b] += H[a, b] * delta
         moved = bound * math.sqrt(moved)
         if inner == 0:
             first = moved
-        if moved <= 0.1 * first:
+        if moved <= 0.01 * first:
             break
     return first
 
@@ -43,40 +46,39 @@ def block_step(H, w, grad, pen, members, bound, old, z, new, local):
 def gram_block_cd(H, w, grad, pen, order, starts, bounds, max_epochs, tol):
     """Cyclic sweeps over groups, over those that are not 0 between full sweeps; updates `w` and `grad` in place.
 
-    Group g holds the coordinates ``order[starts[g]:starts[g + 1]]``, with second derivatives of at most ``bounds[g]``.
-    Returns the number of sweeps and the largest first step times bound of the last full sweep, which is <= `tol` when
-    the loop converged.
+    Returns the number of sweeps and the size of the largest step of the last full sweep, times the group's bound; it
+    is <= `tol` when the loop converged.
     """
     n_groups = starts.shape[0] - 1
     m = w.shape[0]
     active = np.empty(n_groups, dtype=np.int64)
-    epoch = 0
+    epoch, size = 0, 0
     worst = np.inf
     full = True
-    size = 0
     target = tol
     while epoch < max_epochs:
         epoch += 1
         moved = 0.0
         kept = 0
-        for k in range(n_groups if full else size):
-            g = k if full else active[k]
+        for i in range(n_groups if full else size):
+            g = i if full else active[i]
             members = order[starts[g] : starts[g + 1]]
             d = members.shape[0]
-            old, z, new, local = np.empty(d), np.empty(d), np.zeros(d), np.empty(d)
+            new, local, block = np.zeros(d), np.empty(d), np.empty((d, d))
             if bounds[g] > 0.0:
-                first = block_step(H, w, grad, pen, members, bounds[g], old, z, new, local)
-                moved = max(moved, first)
-            else:
                 for a in range(d):
-                    old[a] = w[members[a]]
+                    new[a] = w[members[a]]
+                    local[a] = grad[members[a]]
+                    for b in range(d):
+                        block[a, b] = H[members[a], members[b]]
+                moved = max(moved, minimise_block(block, local, new, bounds[g], members[0], pen))
             nonzero = False
             for a in range(d):
-                delta = new[a] - old[a]
+                delta = new[a] - w[members[a]]
                 if delta != 0.0:
                     row = H[members[a]]
-                    for i in range(m):
-                        grad[i] += delta * row[i]
+                    for j in range(m):
+                        grad[j] += delta * row[j]
                     w[members[a]] = new[a]
                 nonzero = nonzero or new[a] != 0.0
             if full and nonzero:
@@ -94,6 +96,35 @@ def gram_block_cd(H, w, grad, pen, order, starts, bounds, max_epochs, tol):
     return epoch, worst
 
 
+def residual_block_sweep(columns, place, H, offsets, moment, d, w, u, shift, pen, order, starts, bounds, chosen):
+    """One sweep over the chosen groups; updates `w` and `u` in place.
+
+    `H` holds the groups' own blocks, group g's from ``offsets[g]`` on, and ``place[j]`` is coordinate j's column in
+    `columns`. Returns the size of the largest step times the group's bound, and the new `shift`.
+    """
+    total = d.sum()
+    moved = 0.0
+    for g in chosen:
+        members = order[starts[g] : starts[g + 1]]
+        width = members.shape[0]
+        new, local = np.zeros(width), np.empty(width)
+        if bounds[g] > 0.0:
+            for a in range(width):
+                j = members[a]
+                new[a] = w[j]
+                local[a] = dot(columns, place[j], u) - shift * moment[j] * total  # noqa: F821 - bound by specialize
+            block = H[offsets[g] : offsets[g] + width * width].reshape((width, width))
+            moved = max(moved, minimise_block(block, local, new, bounds[g], members[0], pen))
+        for a in range(width):
+            j = members[a]
+            delta = new[a] - w[j]
+            if delta != 0.0:
+                add(columns, place[j], delta, d, u)  # noqa: F821
+                shift += delta * moment[j]
+                w[j] = new[a]
+    return moved, shift
+
+
 def add_blocks(system, starts, c, k, u):
     """Add c I + k u u' of each group to the diagonal blocks of a matrix."""
     for g in range(starts.shape[0] - 1):
@@ -103,6 +134,14 @@ def add_blocks(system, starts, c, k, u):
                 system[i, j] += k[i] * u[i] * u[j]
 
 
-def block_kernel(penalty):
+def gram_block_kernel(penalty):
     """`gram_block_cd` compiled for a penalty."""
-    return specialize(gram_block_cd, block_step=block_step, **penalty.leaves)
+    return specialize(gram_block_cd, minimise_block=minimise_block, **penalty.leaves)
+
+
+def residual_block_kernel(penalty, sparse):
+    """`residual_block_sweep` compiled for a penalty and a kind of columns."""
+    kind = dict(dot=sparse_dot, add=sparse_add) if sparse else dict(dot=dense_dot, add=dense_add)
+    return specialize(
+        residual_block_sweep, fastmath=("reassoc", "contract"), minimise_block=minimise_block, **kind, **penalty.leaves
+    )

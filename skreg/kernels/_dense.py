@@ -53,25 +53,29 @@ def gather_rows(X, columns, means, root, start, stop, out):
 
 
 def cross_dots(rows, columns, others, start, stop, out):
-    """out[k, l] = rows[columns[k]] . others[l] for k in [start, stop): few enough `others` to stay in cache."""
-    whole = others.shape[0] - others.shape[0] % 4
-    for k in range(start, stop):
-        x = rows[columns[k]]
-        for l in range(0, whole, 4):
-            a, b, c, d = others[l], others[l + 1], others[l + 2], others[l + 3]
-            to_a = to_b = to_c = to_d = 0.0
+    """out[k, l] = rows[columns[k]] . others[l] for k in [start, stop): few enough `others` to stay in cache.
+
+    Two rows by four others at a time; at the edges the last ones are counted again.
+    """
+    last = others.shape[0] - 1
+    for k in range(start, stop, 2):
+        k2 = min(k + 1, stop - 1)
+        x, z = rows[columns[k]], rows[columns[k2]]
+        for l in range(0, last + 1, 4):
+            l2, l3, l4 = min(l + 1, last), min(l + 2, last), min(l + 3, last)
+            a, b, c, d = others[l], others[l2], others[l3], others[l4]
+            xa = xb = xc = xd = za = zb = zc = zd = 0.0
             for i in range(x.shape[0]):
-                to_a += x[i] * a[i]
-                to_b += x[i] * b[i]
-                to_c += x[i] * c[i]
-                to_d += x[i] * d[i]
-            out[k, l], out[k, l + 1], out[k, l + 2], out[k, l + 3] = to_a, to_b, to_c, to_d
-        for l in range(whole, others.shape[0]):
-            a = others[l]
-            total = 0.0
-            for i in range(x.shape[0]):
-                total += x[i] * a[i]
-            out[k, l] = total
+                xa += x[i] * a[i]
+                xb += x[i] * b[i]
+                xc += x[i] * c[i]
+                xd += x[i] * d[i]
+                za += z[i] * a[i]
+                zb += z[i] * b[i]
+                zc += z[i] * c[i]
+                zd += z[i] * d[i]
+            out[k, l], out[k, l2], out[k, l3], out[k, l4] = xa, xb, xc, xd
+            out[k2, l], out[k2, l2], out[k2, l3], out[k2, l4] = za, zb, zc, zd
 
 
 def principal_block(H, support, out):

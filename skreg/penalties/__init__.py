@@ -8,6 +8,8 @@ import warnings
 from skreg.penalties._base import Params, SeparablePenalty, restrict
 from skreg.penalties._cel0 import CEL0
 from skreg.penalties._elastic_net import ElasticNet
+from skreg.penalties._exclusive import Exclusive
+from skreg.penalties._fused import Fused
 from skreg.penalties._group import GroupPenalty, RadialPenalty, SparseGroup
 from skreg.penalties._l0 import L0
 from skreg.penalties._l1 import L1
@@ -15,6 +17,8 @@ from skreg.penalties._log_sum import LogSum
 from skreg.penalties._lq import Lq
 from skreg.penalties._mcp import MCP
 from skreg.penalties._scad import SCAD
+from skreg.penalties._slope import Slope
+from skreg.penalties._structured import Structure, StructuredPenalty
 
 __all__ = [
     "CEL0",
@@ -24,13 +28,18 @@ __all__ = [
     "PENALTIES",
     "SCAD",
     "ElasticNet",
+    "Exclusive",
+    "Fused",
     "GroupPenalty",
     "LogSum",
     "Lq",
     "Params",
     "RadialPenalty",
     "SeparablePenalty",
+    "Slope",
     "SparseGroup",
+    "Structure",
+    "StructuredPenalty",
     "get_penalty",
     "restrict",
 ]

@@ -111,5 +111,4 @@ class Exclusive(StructuredPenalty):
         """Each coefficient that is not 0 by itself."""
         index = np.flatnonzero(w)
         label, slope = pen.label[index], pen.alpha * self._norms(w, pen)
-        bend = pen.alpha * (label[:, None] == label)
-        return Structure(index, np.arange(len(index)), np.sign(w[index]), slope[label], bend)
+        return Structure(index, np.arange(len(index)), np.sign(w[index]), slope[label], pen.alpha, label)

@@ -18,7 +18,8 @@ class Structure(NamedTuple):
     block: np.ndarray
     sign: np.ndarray
     slope: np.ndarray  # gradient of the penalty with respect to u
-    bend: Any = None  # its second derivatives, (n_blocks, n_blocks); None stands for 0
+    bend: float = 0.0  # second derivative with respect to two blocks ...
+    label: Any = None  # ... of the same group
 
     def same_subspace(self, other):
         """Whether another structure has the same blocks with the same signs."""

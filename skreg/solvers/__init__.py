@@ -1,13 +1,18 @@
 """Solvers: each turns a `Problem` into a certified `Solution`."""
 
+from skreg.solvers._block_coordinate_descent import BlockCoordinateDescent, Progress
 from skreg.solvers._look_ahead import solve_path
 from skreg.solvers._prox_newton import ProxNewton, State
 from skreg.solvers._proximal_gradient import ProximalGradient
+from skreg.solvers._semismooth import SemismoothNewton
 from skreg.solvers._strategy import begin_path, path_starts, solve, solve_best, strengths, zero_point
 
 __all__ = [
+    "BlockCoordinateDescent",
+    "Progress",
     "ProxNewton",
     "ProximalGradient",
+    "SemismoothNewton",
     "State",
     "begin_path",
     "path_starts",

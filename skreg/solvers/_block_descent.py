@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.linalg import lapack
 
-from skreg.kernels._block_cd import add_blocks, block_kernel
+from skreg.kernels._block_cd import add_blocks, gram_block_kernel
 from skreg.kernels._specialize import as_kernel_array, specialize
 from skreg.penalties import restrict
 
@@ -21,7 +21,7 @@ def descend_blocks(H, w, gradient, penalty, pen, tol, max_epochs, bounds):
     """
     if not len(w):
         return 0
-    kernel = block_kernel(penalty)
+    kernel = gram_block_kernel(penalty)
     order, starts = group_layout(pen)
     arrays = as_kernel_array(H), as_kernel_array(order), as_kernel_array(starts), as_kernel_array(bounds)
     n_epochs = 0

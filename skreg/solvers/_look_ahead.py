@@ -38,34 +38,41 @@ class Point(NamedTuple):
 
 def solve_path(problems, solver, state):
     """Yield the solutions of convex problems of decreasing strength, each from the ones before."""
-    before, ahead = None, []
-    for k, problem in enumerate(problems):
-        if not ahead and before is not None:
-            ahead = _look_ahead(problems[k:], state, before, solver.tol)
-        if state.gradient is not None:
-            before = Point(state.alpha, state.w.copy(), state.gradient)
-        if ahead:
-            state.w, state.b, state.eta, state.gradient = ahead.pop(0)
-        solution = solver.solve(problem, state)
-        if solution.n_iter > 1:
-            ahead = []
-        yield solution
+    before, done = None, 0
+    while done < len(problems):
+        with one_blas_thread():
+            solutions, before = _solve_some(problems[done:], solver, state, before)
+        yield from solutions
+        done += len(solutions)
+
+
+def _solve_some(problems, solver, state, before):
+    """Solutions of the first problem and of those that a look ahead solves as well, and the point before the last."""
+    points = _look_ahead(problems, state, before, solver.tol)
+    solutions = []
+    for problem, point in zip(problems, points or [None]):
+        before = None if state.gradient is None else Point(state.alpha, state.w.copy(), state.gradient)
+        if point is not None:
+            state.w, state.b, state.eta, state.gradient = point
+        solutions.append(solver.solve(problem, state))
+        if solutions[-1].n_iter > 1:
+            break
+    return solutions, before
 
 
 def _look_ahead(problems, state, before, tol):
     """Points (w, b, eta, gradient) that should solve the next few problems; none where they cannot be told."""
     model, first = state.model, problems[0]
-    if not isinstance(model, GramModel) or not model.data.loss.quadratic or state.gradient is None:
+    if not isinstance(model, GramModel) or not model.data.loss.quadratic or state.gradient is None or before is None:
         return []
     problems = [problem for problem in problems if _REACH * state.alpha < problem.pen.alpha < state.alpha]
     if len(problems) < 2 or not state.alpha < before.alpha or not can_pivot(first.penalty, first.pen):
         return []
     here = Point(state.alpha, state.w, state.gradient)
-    with one_blas_thread():
-        _admit(problems[-1], state, here, before)
-        model.extend(state.members)
-        found = _solve_ahead(problems, model, here.restrict(model.columns), before.restrict(model.columns), tol)
-        return _complete(model, state, found)
+    _admit(problems[-1], state, here, before)
+    model.extend(state.members)
+    found = _solve_ahead(problems, model, here.restrict(model.columns), before.restrict(model.columns), tol)
+    return _complete(model, state, found)
 
 
 def _admit(problem, state, here, before):

@@ -14,6 +14,7 @@ from skreg.kernels._residual_cd import DenseColumns, SparseColumns, residual_ker
 from skreg.kernels._specialize import as_kernel_array
 from skreg.penalties import restrict
 from skreg.solvers._block_descent import descend_blocks, group_layout, largest_eigenvalue
+from skreg.solvers._block_model import BlockModel
 from skreg.solvers._newton_finish import newton_step, pivot
 from skreg.solvers._support import SupportFactor
 
@@ -32,8 +33,21 @@ def make_model(data, curvature, n_coordinates, majorise=False, blocks=False):
     """The model that suits the data, the number of coordinates and the penalty; `curvature` is the loss's."""
     if data.loss.multi_output:
         return MultinomialGramModel(data, curvature, majorise)
+    if blocks:
+        return (BlockModel if _is_wide(data) else GramModel)(data, curvature)
     limit = (_SPARSE_GRAM if data.loss.quadratic else _SPARSE_NEWTON) if data.design.is_sparse else _DENSE_GRAM
-    return (GramModel if n_coordinates <= limit or blocks else ResidualModel)(data, curvature)
+    return (GramModel if n_coordinates <= limit else ResidualModel)(data, curvature)
+
+
+def sweeps_columns(data, penalty):
+    """Whether models of groups are solved by sweeps over the columns alone."""
+    return penalty.blocks and not data.loss.multi_output and _is_wide(data)
+
+
+def _is_wide(data):
+    """Whether supports of groups may outgrow the number of samples, or a Gram matrix is not worth its making."""
+    wide = data.design.is_sparse or data.n_coordinates > data.design.n_samples
+    return wide and data.n_coordinates > _SPARSE_GRAM
 
 
 class GramModel:

@@ -33,13 +33,16 @@ _FEW = 20  # rows that may always join
 _ROUNDING = 1e-15  # of the null model's violation: no subproblem is asked for more
 _VANISHING = 1e-12  # of the null model's violation: gradients of unpenalised rows below it count as zero
 _SWEEPS = 4  # least sweeps between Newton steps
-_NEWTON_COST = 0.1  # of a Newton step, in sweeps, for as many tasks and rows as rows that are not zero
+_NEWTON_COST = 0.1  # of a Newton step, in sweeps, for each row over the number of tasks
 _STEPS = 10  # most Newton steps between sweeps
 _ROUNDS = 200  # most times of both
+_NOISE = 1e-10  # of the null model's violation: progress below it may end in rounding
+_STALLED = 3  # rounds without progress after which rounding is to blame
 _SLOW = 0.5  # ratio of violations above which Newton steps give way to sweeps
 _NARROW = 500  # rows up to which a problem is solved in one go
-_STAGE = 3.5  # ratio of the alphas by which a wide problem is approached
+_STAGE = 2.5  # ratio of the alphas by which a wide problem is approached
 _STAGE_TOL = 5e-2  # relative gap on the way
+_ROUGH = 1e-3  # tolerance above which a solution is but a step on the way to another
 _SMALL = 100  # size of a support at which an exact step from a certified point is always taken
 _FINE = 0.7  # ratio of two strengths above which the strong rule tells something
 
@@ -232,7 +235,7 @@ class MultiTaskNewton(Parameterised):
             if n_iter == self.max_iter:
                 break
             if certificate.gap <= target:
-                if not _worth_polishing(state, certificate, data):
+                if self.tol > _ROUGH or not _worth_polishing(state, certificate, data):
                     break
                 certified = certificate, state.snapshot()
                 _descend(problem, state, _ROUNDING * null.violation, rounds=1)
@@ -241,7 +244,9 @@ class MultiTaskNewton(Parameterised):
             if not grown and certificate.violation > 0.5 * previous:
                 accuracy *= 0.01
             previous = certificate.violation
-            _descend(problem, state, max(accuracy * certificate.violation, _ROUNDING * null.violation))
+            settled = 20 * grown <= len(state.members)
+            inner = 0.0 if _is_cheap(state, data) else (0.1 * accuracy if settled else accuracy) * certificate.violation
+            _descend(problem, state, max(inner, _ROUNDING * null.violation))
         return Solution(
             state.W.copy(),
             state.intercept,
@@ -327,38 +332,49 @@ def _descend(problem, state, tol, rounds=_ROUNDS):
     """Minimise over the working set until its violation is at most `tol`."""
     state.model.extend(state.members)
     rows = state.model.columns
-    W, gradient = state.W[rows], state.gradient[rows].copy()
-    minimise(state.model, W, gradient, problem.penalty, restrict(problem.pen, rows), tol, rounds)
+    W, gradient, noise = state.W[rows], state.gradient[rows].copy(), _NOISE * problem.data.null.violation
+    minimise(state.model, W, gradient, problem.penalty, restrict(problem.pen, rows), tol, noise, rounds)
     state.W[rows] = W
     state.forget()
 
 
-def minimise(model, W, gradient, penalty, pen, tol, rounds=_ROUNDS):
+def minimise(model, W, gradient, penalty, pen, tol, noise, rounds=_ROUNDS):
     """Sweeps of row descent and Newton steps in turn; `W` and `gradient`, (m, n_tasks), change in place.
 
-    Between Newton steps there are as many sweeps as such a step costs.
+    Between Newton steps there are as many sweeps as such a step costs. Violations that do not fall below `noise` any more
+    are put down to rounding.
     """
     m, n_tasks = W.shape
     H, matrix = model.H[:m, :m], as_kernel_array(model.H)
+    least, stalled = np.inf, 0
     for _ in range(rounds):
         columns, slopes = W.T.copy(), gradient.T.copy()
-        sweeps = max(_SWEEPS, int(_NEWTON_COST * np.count_nonzero(W.any(axis=1)) ** 2 / (m * n_tasks)))
+        sweeps = max(_SWEEPS, int(_NEWTON_COST * m / n_tasks))
         kernel = row_kernel(penalty.base, model.data.design.cells, sweeps * m * n_tasks)
         _, worst = kernel(matrix, columns, slopes, pen, sweeps, tol)
         W[:], gradient[:] = columns.T, slopes.T
         violation = penalty.violation(W, gradient, pen).max()
+        size = np.count_nonzero(W.any(axis=1))
         for _ in range(_STEPS):
             if violation <= tol or not row_newton_step(H, W, gradient, penalty, pen):
                 break
             last, violation = violation, penalty.violation(W, gradient, pen).max()
-            if violation > _SLOW * last:
+            before, size = size, np.count_nonzero(W.any(axis=1))
+            if violation > _SLOW * last and size == before:
                 break
-        if violation <= tol:
+        stalled = 0 if violation < 0.9 * least or violation > noise else stalled + 1
+        least = min(violation, least)
+        if violation <= tol or stalled == _STALLED:
             return
+
+
+def _is_cheap(state, data):
+    """Whether Newton steps on the support cost next to nothing beside a pass over the data."""
+    size = np.count_nonzero(state.W.any(axis=1))
+    return 5 * size**3 <= data.design.cells * data.y.shape[1]
 
 
 def _worth_polishing(state, certificate, data):
     """Whether an exact step from a certified point costs next to nothing, and has something to gain."""
-    size = np.count_nonzero(state.W.any(axis=1))
-    small = size <= _SMALL or 5 * size**3 <= data.design.cells
+    small = np.count_nonzero(state.W.any(axis=1)) <= _SMALL or _is_cheap(state, data)
     return small and len(state.members) > 0 and certificate.violation > 1e-13 * data.null.violation

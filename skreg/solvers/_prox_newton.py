@@ -12,7 +12,8 @@ from skreg._problem import Solution, certify, softmax_intercept_inverse
 from skreg._threads import one_blas_thread
 from skreg.penalties import restrict
 from skreg.solvers import _covariance as covariance
-from skreg.solvers._models import GramModel, make_model
+from skreg.solvers._block_model import BlockModel
+from skreg.solvers._models import GramModel, make_model, sweeps_columns
 
 _FIRST = 100  # coordinates in the first working set
 _FLOOR = (
@@ -34,6 +35,7 @@ _NEAR = 0.7  # share of alpha from which a feature's gradient makes it a candida
 _SHARE = 0.3  # share of all features up to which looking at candidates first is worth it
 _ROUNDS = 5  # most times that candidates are looked at between two passes over the data
 _ROUNDING = 1e-15  # of the null model's violation: no subproblem is asked for more
+_ENOUGH = 0.3  # share of tol to which a subproblem is solved where each digit costs more sweeps
 _NEWTON_STEPS = 20  # most Newton steps between two passes over the data
 
 
@@ -52,6 +54,12 @@ class State:
         self.floor = _FLOOR  # least curvature of a model, as a share of the loss's bound
         self.refused = 0  # steps that did not lead down in a row
         self.contraction = np.inf  # by which the last step with this model shrank the violation
+
+    def enter(self, alpha):
+        """Note that the next problem's strength is `alpha`; returns the last one's."""
+        last, self.alpha = self.alpha, alpha
+        self.on_path = _FINE * last < alpha < last < np.inf
+        return last
 
     def restore(self, certified):
         """Go back to a certified point; returns its certificate and measure."""
@@ -93,9 +101,13 @@ class ProxNewton(Parameterised):
         if covariance.is_complete(data, state):
             return covariance.solve(problem, state, self.tol, self.max_iter)
         target = self.tol * (null.gap if problem.convex else null.violation)
-        _seed(state, problem)
+        last = state.enter(problem.pen.alpha)
         state.members = problem.penalty.complete(state.members)
         accuracy = (1e-3 if state.on_path else 0.1) if data.loss.quadratic else 0.3
+        floor = _ROUNDING
+        if sweeps_columns(data, problem.penalty):
+            floor = _ENOUGH * self.tol
+            accuracy = 0.0 if state.on_path else accuracy
         previous = np.inf
         certified = None
         for n_iter in range(1, max(self.max_iter, 1) + 1):
@@ -117,12 +129,14 @@ class ProxNewton(Parameterised):
                 state.gradient = None
                 _polish(problem, state, slope, gradient)
                 continue
+            if n_iter == 1 and state.on_path:
+                _seed(state, problem, gradient, last)
             grown = _grow(state, certificate.violations, problem)
             if not grown and certificate.violation > 0.5 * previous:
-                accuracy *= 0.01
+                accuracy, floor = 0.01 * accuracy, max(0.1 * floor, _ROUNDING)
             previous = certificate.violation
             state.gradient = None
-            inner = max(accuracy * certificate.violation, _ROUNDING * null.violation)
+            inner = max(accuracy * certificate.violation, floor * null.violation)
             candidates = _candidates(problem, state, gradient)
             _descend(problem, state, slope, gradient, inner)
             _settle(problem, state, gradient, candidates, inner)
@@ -210,22 +224,19 @@ def _scale(problem, state, columns=slice(None)):
     return np.ones(1) if problem.convex else problem.data.scale(state.eta)[columns]
 
 
-def _seed(state, problem):
-    """Sequential strong rule: on a fine path, features that the last gradient says may enter join at once.
+def _seed(state, problem, gradient, last):
+    """Sequential strong rule: on a fine path, features that the gradient at the last alpha tells may enter join at once.
 
     References
     ----------
     R. Tibshirani et al. (2012). Strong rules for discarding predictors in lasso-type problems. JRSS B 74(2).
     """
-    alpha, last = problem.pen.alpha, state.alpha
-    state.alpha = alpha
-    state.on_path = _FINE * last < alpha < last < np.inf
-    if state.gradient is None or not problem.convex or not state.on_path:
+    if not problem.convex:
         return
-    relaxed = problem.pen._replace(alpha=2.0 * alpha - last)
-    candidates = problem.penalty.violation(state.w, state.gradient, np.ones(1), relaxed) > 0
+    relaxed = problem.pen._replace(alpha=2.0 * problem.pen.alpha - last)
+    candidates = problem.penalty.violation(state.w, gradient, np.ones(1), relaxed) > 0
     candidates[state.members] = False
-    state.members = np.concatenate([state.members, np.flatnonzero(candidates)])
+    state.members = problem.penalty.complete(np.concatenate([state.members, np.flatnonzero(candidates)]))
 
 
 def _grow(state, violations, problem):
@@ -340,6 +351,8 @@ def _jump(problem, state, gradient, scale, columns):
 def _model(problem, state, members):
     """The quadratic model to use now: the last one where it still serves or can be corrected, or a new one."""
     data, loss = problem.data, problem.data.loss
+    if isinstance(state.model, BlockModel) and loss.quadratic:
+        return state.model
     if isinstance(state.model, GramModel):
         stale = _TALL_STALE if _is_tall(data, members) else _STALE
         if loss.quadratic or state.contraction <= stale:

@@ -15,7 +15,8 @@ from scipy.linalg import lapack
 from skreg.penalties import restrict
 from skreg.penalties._rows import row_norms
 
-_LENGTHS = (1.0, 0.5, 0.25, 0.1, 0.01)  # of a step, until one leads down
+_LENGTHS = (1.0, 0.5, 0.25, 0.1)  # of a step, until one leads down, ...
+_SHORT = (1.0, 0.5, 0.1, 0.01)  # ... and then up to where the first row passes through zero
 _SINGULAR = 1e-14  # pivot over diagonal entry below which a matrix counts as singular
 _LIFT = 1e-11  # what is then added to its diagonal, as a share of the largest entry of H
 _REFINEMENTS = 2  # of each step, by its residual
@@ -43,9 +44,11 @@ def row_newton_step(H, W, gradient, penalty, pen):
     step = _solve(rows[:, active], across, across - along, old / safe[:, None], slope)
     if step is None:
         return False
-    for length in _LENGTHS:
+    stops = held & (across > along)
+    first = _first_crossing(norms, np.einsum("jt,jt->j", old, step), stops)
+    for length in (*_LENGTHS, *(first * share for share in _SHORT)):
         new = old + length * step
-        new[held & (np.einsum("jt,jt->j", new, old) <= 0.0) & (across > along)] = 0.0
+        new[stops & (np.einsum("jt,jt->j", new, old) <= 0.0)] = 0.0
         move = new - old
         change = rows.T @ move
         terms = (
@@ -57,6 +60,12 @@ def row_newton_step(H, W, gradient, penalty, pen):
             gradient += change
             return True
     return False
+
+
+def _first_crossing(norms, along, stops):
+    """Length at which the first row is turned by a right angle, a hair over so that it stops there; at most 1."""
+    away = stops & (along < 0)
+    return min(1.0, (1 + 1e-12) * np.min(-(norms[away] ** 2) / along[away])) if away.any() else 1.0
 
 
 def _rise(penalty, norms, old, new, move, pen):

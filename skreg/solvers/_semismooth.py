@@ -13,11 +13,11 @@ For the squared loss the outer loop is the proximal point method, and longer sig
 from typing import Any
 
 import numpy as np
-from scipy.linalg import lapack
 
 from skreg._params import Parameterised
 from skreg._problem import Certificate, Solution, _loss_gap
 from skreg._threads import one_blas_thread
+from skreg.penalties import Structure
 from skreg.solvers import _covariance as covariance
 from skreg.solvers._prox_newton import State, _balance
 from skreg.solvers._reduced import GramForm, ResidualForm
@@ -27,9 +27,11 @@ _GROWTH = 5.0  # of sigma after a good step
 _LONGEST = 1e9
 _INNER_STEPS = 50
 _EASY = 10  # inner steps up to which sigma may grow
+_HARD = 20  # inner steps beyond which it shrinks
 _ACCURACY = 1e-2  # gap of a step's subproblem, as a share of what the step promises
 _MAX_FREE = 2000  # free directions beyond which projecting the dual point costs more than the fit
 _HALVINGS = 30
+_LEAST_FALL = 0.1  # of the objective, as a share of what a step promises
 
 
 class SemismoothNewton(Parameterised):
@@ -67,18 +69,19 @@ class SemismoothNewton(Parameterised):
             state.b, state.eta, state.gradient = null.intercept, None, None
             eta = data.predictor(state.w, state.b)
             return Solution(state.w.copy(), state.b, 1, 0.0, 0.0, True, problem.objective(state.w, eta))
+        target = self.tol * null.gap
         walk = _Walk(problem, state)
         best: Any = None
         for n_iter in range(1, max(self.max_iter, 1) + 1):
             certificate = walk.certificate()
             if best is None or certificate.gap < best[0].gap:
                 best = certificate, state.w.copy(), state.b, state.eta
-            if certificate.gap <= self.tol * null.gap or n_iter == self.max_iter:
+            if certificate.gap <= target or n_iter == self.max_iter:
                 break
-            if not walk.step(certificate, self.tol * null.gap):
+            if not walk.step(target):
                 break
-        if best[0].gap <= self.tol * null.gap:
-            best = walk.polish(best)
+        if best[0].gap <= target:
+            best = walk.polish(best, target)
         certificate, state.w, state.b, state.eta = best
         state.gradient = None
         return Solution(
@@ -87,7 +90,7 @@ class SemismoothNewton(Parameterised):
             n_iter,
             certificate.gap / null.gap,
             certificate.violation / null.violation if null.violation > 0 else 0.0,
-            bool(certificate.gap <= self.tol * null.gap),
+            bool(certificate.gap <= target),
             problem.objective(state.w, state.eta),
         )
 
@@ -141,106 +144,126 @@ class _Walk:
             return slope - curvature * (own / mass) if mass > 0 else slope - own
         if self.free.max() >= _MAX_FREE or not mass > 0:
             return None
-        form = ResidualForm(data, weight)
-        block = np.argsort(self.free, kind="stable")
-        columns = form.reduced(block, self.free[block], np.ones(len(block)))
-        target = columns.moment(slope / np.where(curvature > 0, curvature, 1.0) * (curvature > 0))
-        missing = data.weight * slope * (curvature <= 0)
-        if missing.any():
-            target = target + columns.against(missing)
-        step = np.linalg.lstsq(columns.gram(), target, rcond=1e-13)[0]
-        move = columns.image(step)
+        order = np.argsort(self.free, kind="stable")
+        directions = Structure(order, self.free[order], np.ones(len(order)), np.zeros(0))
+        columns = ResidualForm(data, weight).reduced(directions)
+        move = columns.image(np.linalg.lstsq(columns.gram, columns.sums(data.weight * slope), rcond=1e-13)[0])
         if data.fit_intercept:
-            move = move + (data.weight @ slope - weight @ move) / mass
+            move = move + float(data.weight @ slope) / mass
         return slope - curvature * move
 
-    def step(self, certificate, target):
+    def step(self, target):
         """Go to a better point; False where rounding leaves none."""
-        data, state = self.data, self.state
-        loss = data.loss
-        if self.form is None or not loss.quadratic:
+        data, state, quadratic = self.data, self.state, self.data.loss.quadratic
+        if self.form is None or not quadratic:
             self.form = self._form()
-        form, slope = self.form, self.slope
-        own = float(data.weight @ slope)
-        gradient = state.gradient - own * form.means if data.fit_intercept else state.gradient
-        if self.sigma is None:
-            typical = float(np.mean(form.curvature()))
-            self.unit = 1.0 / typical if typical > 0 else 1.0
-            self.sigma = _FIRST_LENGTH * self.unit
+        gradient, own = self._profiled()
         value = self.problem.objective(state.w, state.eta)
+        noise = 1e-14 * abs(value)
         for _ in range(_HALVINGS):
-            x, promise, n_steps = self._minimise(gradient, self.sigma, 0.1 * target)
-            w, b, eta = self._moved(x, own)
+            w, promise, n_steps = self._minimise(gradient, 0.1 * target)
+            b, eta = self._follow(w, own)
             fall = value - self.problem.objective(w, eta)
-            noise = 1e-14 * abs(value)
-            if loss.quadratic or fall >= 0.1 * promise - noise:
-                good = loss.quadratic or fall >= 0.5 * promise - noise
-                if good and n_steps <= _EASY:
-                    self.sigma = min(_GROWTH * self.sigma, _LONGEST * self.unit)
+            if fall >= _LEAST_FALL * promise - noise:
+                moved = bool((w != state.w).any())
                 state.w, state.b, state.eta, state.gradient = w, b, eta, None
-                return bool(x.any()) or self.sigma < _LONGEST * self.unit
+                at_end = self.sigma >= _LONGEST * self.unit
+                if n_steps > _HARD:
+                    self.sigma /= _GROWTH
+                elif n_steps <= _EASY and fall >= 0.5 * promise - noise:
+                    self.sigma = min(_GROWTH * self.sigma, _LONGEST * self.unit)
+                return moved or not at_end
             self.sigma /= _GROWTH
         return False
 
     def _form(self):
         data, state = self.data, self.state
         curvature = data.loss.curvature(data.y, state.eta)
-        if data.loss.quadratic and (covariance.is_complete(data, state) or covariance.is_worthwhile(data)):
+        if self.sigma is None:
+            typical = float(np.mean(data.curvature)) * float(data.weight @ curvature)
+            self.unit = 1.0 / typical if typical > 0 else 1.0
+            self.sigma = _FIRST_LENGTH * self.unit
+        if covariance.is_worthwhile(data) or covariance.is_complete(data, state):
             covariance.complete_model(data, state)
             return GramForm(state.model)
         return ResidualForm(data, data.weight * curvature)
 
-    def _moved(self, x, own):
-        """The point a step of the coefficients, and of the intercept with them, leads to."""
+    def _profiled(self):
+        """Gradient over the coefficients when the intercept moves with them, and the intercept's own."""
+        own = float(self.data.weight @ self.slope)
+        return self.state.gradient - own * self.form.means, own
+
+    def _follow(self, w, own):
+        """Intercept and predictor that go with new coefficients."""
         data, state = self.data, self.state
-        w = state.w + x
-        w[np.abs(w) <= 1e-15 * np.abs(x)] = 0.0
         b = state.b
         if data.fit_intercept and self.form.total > 0:
-            b = b - (own / self.form.total + float(self.form.means @ x))
-        return w, b, data.predictor(w, b)
+            b = b - (own / self.form.total + float(self.form.means @ (w - state.w)))
+        return b, data.predictor(w, b)
 
-    def _minimise(self, gradient, sigma, target):
-        """Step, what it promises, and number of Newton steps of the subproblem's dual."""
-        form, w, penalty, pen = self.form, self.state.w, self.penalty, self.pen
-        start = float(penalty.value(w, pen))
+    def _minimise(self, gradient, target):
+        """New coefficients, what the step promises, and number of Newton steps on the subproblem's dual."""
+        form, start, penalty, pen, sigma = self.form, self.state.w, self.penalty, self.pen, self.sigma
+        product = form.product
 
-        def trial(He):
+        def primal(He):
+            """Minimiser for the argument He of the loss's part, and the dual value but for e'He / 2."""
             u = gradient + He
-            new = penalty.prox(w - sigma * u, sigma, pen)
-            x = new - w
-            return new, x, float(penalty.value(new, pen)) + float(x @ x) / (2.0 * sigma) + float(u @ x)
+            w = penalty.prox(start - sigma * u, sigma, pen)
+            x = w - start
+            return w, -(float(penalty.value(w, pen)) + float(x @ x) / (2.0 * sigma) + float(u @ x))
 
-        e = form.zero()
-        new, x, envelope = trial(form.back(e))
-        promise = 0.0
-        for n_steps in range(1, _INNER_STEPS + 1):
-            image = form.point(x)
-            away = e - image  # of e - x
-            gap = 0.5 * away.square()
-            bend = 0.5 * image.square()
-            promise = start - float(penalty.value(new, pen)) - float(gradient @ x) - bend
-            if gap <= max(_ACCURACY * promise, min(target, 1e-3 * max(promise, 0.0))) or gap == 0.0:
-                break
-            structure = penalty.structure(new, pen)
-            delta = form.newton(away, structure, sigma)
-            Hd, He = form.back(delta), form.back(e)
-            slope = delta.product(away)
-            dual, cross, square = 0.5 * e.square() - envelope, e.product(delta), 0.5 * delta.square()
-            length = 1.0
+        e, value = form.zero(), float(penalty.value(start, pen))
+        He = form.times(e)
+        w, envelope = primal(He)
+        n_steps = 0
+        while True:
+            x = form.image(w - start)
+            promise = value - float(penalty.value(w, pen)) - float(gradient @ (w - start)) - 0.5 * product(x, x)
+            away = e - x
+            gap = 0.5 * product(away, away)
+            if gap <= max(_ACCURACY * promise, 1e-3 * target) or n_steps == _INNER_STEPS:
+                return w, promise, n_steps
+            n_steps += 1
+            delta = -away
+            structure = penalty.structure(w, pen)
+            if len(structure.index):
+                newton = form.reduced(structure).newton(away, structure, sigma)
+                delta = delta if newton is None else delta + newton
+            Hd, slope = form.times(delta), product(delta, away)
+            square, cross, bend = 0.5 * product(e, e), product(e, delta), 0.5 * product(delta, delta)
+            length, height = 1.0, square + envelope
             for _ in range(_HALVINGS):
-                new, x, envelope = trial(He + length * Hd)
-                value = 0.5 * e.square() + length * cross + length * length * square - envelope
-                if value <= dual + 1e-4 * length * slope + 1e-15 * abs(dual):
+                w, envelope = primal(He + length * Hd)
+                rise = length * cross + length * length * bend
+                if square + rise + envelope <= height + 1e-4 * length * slope + 1e-15 * abs(height):
                     break
                 length *= 0.5
-            e = e + length * delta
-        return x, promise, n_steps
+            e, He = e + length * delta, He + length * Hd
 
-    def polish(self, best):
-        """One exact Newton step on the subspace of a certified point, kept where it certifies better."""
-        state = self.state
-        certificate, state.w, state.b, state.eta = best
-        if self.form is None:
+    def polish(self, best, target):
+        """A certified point, or that of a Newton step on its subspace where this certifies as much and more."""
+        state, (certificate, state.w, state.b, state.eta) = self.state, best
+        state.gradient = None
+        structure = self.penalty.structure(state.w, self.pen)
+        if not len(structure.index) or certificate.violation <= 1e-14 * self.data.null.violation:
             return best
-        return best
+        self.certificate()
+        if self.form is None or not self.data.loss.quadratic:
+            self.form = self._form()
+        gradient, own = self._profiled()
+        reduced = self.form.reduced(structure)
+        rise = np.bincount(structure.block, structure.sign * gradient[structure.index]) + structure.slope
+        step = reduced.solve(-rise, structure, np.inf)
+        if step is None:
+            return best
+        w = state.w.copy()
+        w[structure.index] += structure.sign * step[structure.block]
+        if not structure.same_subspace(self.penalty.structure(w, self.pen)):
+            return best
+        state.b, state.eta = self._follow(w, own)
+        state.w, state.gradient = w, None
+        new = self.certificate()
+        if new.gap > max(certificate.gap, target) or new.violation > certificate.violation:
+            return best
+        return new, state.w, state.b, state.eta

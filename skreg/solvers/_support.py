@@ -3,107 +3,142 @@
 from typing import Any
 
 import numpy as np
-from scipy.linalg import lapack
+from scipy.linalg import blas, lapack
 
 from skreg.kernels._dense import dense_kernel, principal_block
 from skreg.kernels._specialize import as_kernel_array
 
-_CHANGED = 0.25  # share of the factored coordinates that may change before the factor is made anew
+_CHANGED = 0.25  # share of the factored coordinates that may join, and likewise leave, before a factor is made anew
 _SINGULAR = 1e-13  # ratio of the smallest to the largest pivot below which a matrix counts as singular
-_FEW = 16  # coordinates that may always change
+_FEW = 16  # coordinates that may always join or leave
 
 
 class SupportFactor:
     """Solutions of K[S, S] x = rhs for many supports S of one matrix K = H + diag(bend).
 
-    The Cholesky factor of one support B serves others: with A the coordinates that joined since and D those that left,
-    x solves the bordered system
+    One Cholesky factor, K_BB = U'U, serves supports that differ a little. Coordinates that join are appended to it, in
+    packed storage. Those that have left, D, stay in it, and are held at zero:
 
-        [ K_BB  K_BA  E_D ] [x_B]   [rhs_B]
-        [ K_AB  K_AA   0  ] [x_A] = [rhs_A],
-        [ E_D'   0     0  ] [ . ]   [  0  ]
+        [ K_BB  E_D ] [x_B]   [rhs_B]
+        [ E_D'   0  ] [ . ] = [  0  ],
 
-    by its Schur complement, of the size of A and D together. What a border contributes is kept until the next
-    factorisation, so that a round of pivoting costs a few triangular solves.
+    which takes the part along V = U^-T E_D out of U^-T rhs_B. Rounds of pivoting thus cost a few triangular solves each.
+
+    Attributes
+    ----------
+    size : int
+        Coordinates in the factor; 0 where there is none.
+    base : ndarray of shape (capacity,)
+        These coordinates in the order of the factor.
+    place : ndarray of shape (len(H),)
+        Where each coordinate stands in `base`, or -1.
+    packed : ndarray
+        U, column by column.
+    borders : ndarray of shape (capacity, room)
+        Columns of V, for the coordinates that left at some time.
+    border : ndarray of shape (capacity,)
+        For each place in `base`, its column in `borders`, or -1.
     """
+
+    base: Any
+    place: Any
+    packed: Any
+    borders: Any
+    border: Any
 
     def __init__(self):
         self.clear()
 
     def clear(self):
         """Forget the factor: the matrix has changed."""
-        self.base: Any = None
+        self.size = 0
 
     def solve(self, H, bend, support, rhs):
         """The solution in the order of `support` (sorted), or None where the matrix is not positive definite."""
-        if self.base is not None and not np.array_equal(bend[self.base], self.bend):
-            self.base = None
-        if self.base is not None:
-            joined, left = self._changes(support, len(H))
-            if len(joined) + len(left) <= max(_FEW, int(_CHANGED * len(self.base))):
-                x = self._bordered(H, bend, support, joined, left, rhs)
-                if x is not None:
-                    return x
-        if not self._factor(H, bend, support):
-            return None
-        return self._backward(self._forward(rhs))
+        if self.size and self._follow(H, bend, support):
+            x = self._solve(support, rhs)
+            if x is not None:
+                return x
+        return self._solve(support, rhs) if self._factor(H, bend, support) else None
 
     def _factor(self, H, bend, support):
-        block = np.zeros((len(support), len(support)))
+        size, room = len(support), max(_FEW, int(_CHANGED * len(support)))
+        capacity = size + room
+        block = np.zeros((size, size))
         dense_kernel(principal_block, H.size)(*map(as_kernel_array, (H, support)), block)
-        block.flat[:: len(support) + 1] += bend[support]
-        self.upper, info = lapack.dpotrf(block.T, lower=0, clean=0, overwrite_a=1)
-        pivots = self.upper.diagonal() ** 2
-        regular = info == 0 and pivots.min(initial=np.inf) > _SINGULAR * pivots.max(initial=0.0)
-        self.base = support if regular else None
-        self.bend = bend[support]
-        self.keys = np.empty(0, dtype=np.int64)  # borders at hand: j for one that joined, ~j for one that left
-        self.borders = np.empty((len(support), 0), order="F")
-        return regular
+        block.flat[:: size + 1] += bend[support]
+        upper, info = lapack.dpotrf(block.T, lower=0, clean=0, overwrite_a=1)
+        pivots = upper.diagonal() ** 2
+        self.largest = pivots.max(initial=0.0)
+        if info != 0 or not pivots.min(initial=np.inf) > _SINGULAR * self.largest:
+            self.size = 0
+            return False
+        self.size, self.n_borders = size, 0
+        self.packed = np.empty(capacity * (capacity + 1) // 2)
+        self.packed[: size * (size + 1) // 2] = lapack.dtrttp(upper, uplo="U")[0]
+        self.base, self.bend = np.empty(capacity, dtype=np.int64), np.empty(capacity)
+        self.base[:size], self.bend[:size] = support, bend[support]
+        self.place = np.full(len(H), -1)
+        self.place[support] = np.arange(size)
+        self.borders, self.border = np.empty((capacity, room), order="F"), np.full(capacity, -1)
+        return True
 
-    def _forward(self, rhs):
-        return lapack.dtrtrs(self.upper, rhs, lower=0, trans=1)[0]
+    def _follow(self, H, bend, support):
+        """Append what joined; False where the factor cannot serve this support."""
+        if not np.array_equal(bend[self.base[: self.size]], self.bend[: self.size]):
+            return False
+        if len(self.place) < len(H):
+            self.place = np.concatenate([self.place, np.full(len(H) - len(self.place), -1)])
+        joined = support[self.place[support] < 0]
+        room = self.borders.shape[1]
+        if self.size + len(joined) > len(self.base) or self.size + len(joined) - len(support) > room:
+            return False
+        return all(self._append(H, bend[j], j) for j in joined)
 
-    def _backward(self, y):
-        return lapack.dtrtrs(self.upper, y, lower=0, trans=0, overwrite_b=1)[0]
+    def _append(self, H, bend, j):
+        size = self.size
+        column = self._forward(H[j, self.base[:size]])
+        pivot = H[j, j] + bend - column @ column
+        if not pivot > _SINGULAR * self.largest:
+            return False
+        root, start = np.sqrt(pivot), size * (size + 1) // 2
+        self.packed[start : start + size] = column
+        self.packed[start + size] = root
+        self.borders[size, : self.n_borders] = column @ self.borders[:size, : self.n_borders] / -root
+        self.base[size], self.bend[size], self.place[j] = j, bend, size
+        self.size, self.largest = size + 1, max(self.largest, pivot)
+        return True
 
-    def _changes(self, support, size):
-        mark = np.zeros(size, dtype=np.int8)
-        mark[support] = 1
-        mark[self.base] -= 2
-        return np.flatnonzero(mark == 1), np.flatnonzero(mark == -2)
-
-    def _bordered(self, H, bend, support, joined, left, rhs):
-        full = np.zeros(len(H))
-        full[support] = rhs
-        if not len(joined) and not len(left):
-            return self._backward(self._forward(rhs))
-        V = self._border(H, joined, left)
-        a = len(joined)
-        complement = -(V.T @ V)
-        complement[:a, :a] += H[np.ix_(joined, joined)]
-        complement[:a, :a].flat[:: a + 1] += bend[joined]
-        y = self._forward(full[self.base])
-        corner = -(V.T @ y)
-        corner[:a] += full[joined]
-        try:
-            z = np.linalg.solve(complement, corner)
-        except np.linalg.LinAlgError:
-            return None
-        full[self.base] = self._backward(y - V @ z)
-        full[joined] = z[:a]
-        x = full[support]
+    def _solve(self, support, rhs):
+        """As `solve`, on a factor that holds the support; None where rounding is in the way."""
+        here = self.place[support]
+        y, left = np.zeros(self.size), np.ones(self.size, dtype=bool)
+        y[here] = rhs
+        y = self._forward(y)
+        if len(here) < self.size:
+            left[here] = False
+            V = self._columns(np.flatnonzero(left))
+            if V is None:
+                return None
+            _, z, info = lapack.dposv(V.T @ V, V.T @ y)
+            if info != 0:
+                return None
+            y -= V @ z
+        x = blas.dtpsv(self.size, self.packed, y, lower=0, trans=0)[here]
         return x if np.isfinite(x).all() else None
 
-    def _border(self, H, joined, left):
-        keys = np.concatenate([joined, ~left])
-        new = keys[~np.isin(keys, self.keys)]
-        if len(new):
-            block = np.zeros((len(self.base), len(new)), order="F")
-            a = int(np.count_nonzero(new >= 0))  # those that joined come first
-            block[:, :a] = H[np.ix_(new[:a], self.base)].T
-            block[np.searchsorted(self.base, ~new[a:]), np.arange(a, len(new))] = 1.0
-            self.keys = np.concatenate([self.keys, new])
-            self.borders = np.asfortranarray(np.hstack([self.borders, self._forward(block)]))
-        order = np.argsort(self.keys)
-        return self.borders[:, order[np.searchsorted(self.keys, keys, sorter=order)]]
+    def _columns(self, places):
+        """Columns of V for these places of `base`; None where there is no room for more."""
+        new = places[self.border[places] < 0]
+        if self.n_borders + len(new) > self.borders.shape[1]:
+            return None
+        for k in new:
+            unit = np.zeros(self.size)
+            unit[k] = 1.0
+            self.borders[: self.size, self.n_borders] = self._forward(unit)
+            self.border[k] = self.n_borders
+            self.n_borders += 1
+        return self.borders[: self.size, self.border[places]]
+
+    def _forward(self, y):
+        return blas.dtpsv(self.size, self.packed, y, lower=0, trans=1)

@@ -19,7 +19,7 @@ _INNER = 20  # most proximal gradient steps within a group before its change is 
 
 
 def minimise_block(H, grad, new, bound, k, pen):
-    """Minimise over the group of coordinate k from `new`; `grad` and `new` follow. Returns the size of the first step."""
+    """Minimise over the group of coordinate k; `grad` and `new` follow. Returns the size of the first step."""
     d = new.shape[0]
     z, before = np.empty(d), np.empty(d)
     first = 0.0
@@ -109,20 +109,68 @@ def residual_block_sweep(columns, place, H, offsets, moment, d, w, u, shift, pen
         width = members.shape[0]
         new, local = np.zeros(width), np.empty(width)
         if bounds[g] > 0.0:
+            dots(columns, place, members, u, local)  # noqa: F821 - bound by specialize
             for a in range(width):
-                j = members[a]
-                new[a] = w[j]
-                local[a] = dot(columns, place[j], u) - shift * moment[j] * total  # noqa: F821 - bound by specialize
+                new[a] = w[members[a]]
+                local[a] -= shift * moment[members[a]] * total
             block = H[offsets[g] : offsets[g] + width * width].reshape((width, width))
             moved = max(moved, minimise_block(block, local, new, bounds[g], members[0], pen))
+        changed = False
         for a in range(width):
             j = members[a]
-            delta = new[a] - w[j]
-            if delta != 0.0:
-                add(columns, place[j], delta, d, u)  # noqa: F821
-                shift += delta * moment[j]
-                w[j] = new[a]
+            local[a] = new[a] - w[j]
+            changed = changed or local[a] != 0.0
+            shift += local[a] * moment[j]
+            w[j] = new[a]
+        if changed:
+            add(columns, place, members, local, d, u)  # noqa: F821
     return moved, shift
+
+
+def dense_dots(columns, place, members, u, out):
+    """Products of u with a group's columns, four at a time."""
+    rows = columns.rows
+    width = members.shape[0]
+    whole = width - width % 4
+    for k in range(0, whole, 4):
+        x, y = rows[place[members[k]]], rows[place[members[k + 1]]]
+        z, v = rows[place[members[k + 2]]], rows[place[members[k + 3]]]
+        a = b = c = d = 0.0
+        for i in range(u.shape[0]):
+            a += x[i] * u[i]
+            b += y[i] * u[i]
+            c += z[i] * u[i]
+            d += v[i] * u[i]
+        out[k], out[k + 1], out[k + 2], out[k + 3] = a, b, c, d
+    for k in range(whole, width):
+        out[k] = dense_dot(columns, place[members[k]], u)
+
+
+def dense_adds(columns, place, members, delta, d, u):
+    """Add d * (a group's columns @ delta) to u, four columns at a time."""
+    rows = columns.rows
+    width = members.shape[0]
+    whole = width - width % 4
+    for k in range(0, whole, 4):
+        x, y = rows[place[members[k]]], rows[place[members[k + 1]]]
+        z, v = rows[place[members[k + 2]]], rows[place[members[k + 3]]]
+        e, f, g, h = delta[k], delta[k + 1], delta[k + 2], delta[k + 3]
+        for i in range(u.shape[0]):
+            u[i] += d[i] * (e * x[i] + f * y[i] + g * z[i] + h * v[i])
+    for k in range(whole, width):
+        dense_add(columns, place[members[k]], delta[k], d, u)
+
+
+def sparse_dots(columns, place, members, u, out):
+    """Products of u with a group's columns."""
+    for k in range(members.shape[0]):
+        out[k] = sparse_dot(columns, place[members[k]], u)
+
+
+def sparse_adds(columns, place, members, delta, d, u):
+    """Add d * (a group's columns @ delta) to u."""
+    for k in range(members.shape[0]):
+        sparse_add(columns, place[members[k]], delta[k], d, u)
 
 
 def add_blocks(system, starts, c, k, u):
@@ -141,7 +189,8 @@ def gram_block_kernel(penalty):
 
 def residual_block_kernel(penalty, sparse):
     """`residual_block_sweep` compiled for a penalty and a kind of columns."""
-    kind = dict(dot=sparse_dot, add=sparse_add) if sparse else dict(dot=dense_dot, add=dense_add)
-    return specialize(
-        residual_block_sweep, fastmath=("reassoc", "contract"), minimise_block=minimise_block, **kind, **penalty.leaves
-    )
+    kind = dict(dots=sparse_dots, add=sparse_adds, sparse_dot=sparse_dot, sparse_add=sparse_add)
+    if not sparse:
+        kind = dict(dots=dense_dots, add=dense_adds, dense_dot=dense_dot, dense_add=dense_add)
+    leaves = {"minimise_block": minimise_block, **kind, **penalty.leaves}
+    return specialize(residual_block_sweep, fastmath=("reassoc", "contract"), **leaves)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skreg.penalties._base import SeparablePenalty
+from skreg.penalties._base import SeparablePenalty, restrict
 
 
 def l1_prox(z, step, j, pen):
@@ -56,6 +56,15 @@ class L1(SeparablePenalty):
         t = step * (pen.alpha * pen.weights)
         return z - xp.minimum(xp.maximum(z, -t), t)
 
+    def violation(self, w, grad, curvature, pen, xp=np):
+        if xp is not np:
+            return super().violation(w, grad, curvature, pen, xp)
+        moving = np.flatnonzero((w != 0) | ~(np.abs(grad) <= pen.alpha * pen.weights))
+        scale = curvature if len(curvature) == 1 else curvature[moving]
+        result = np.zeros_like(grad)
+        result[moving] = super().violation(w[moving], grad[moving], scale, restrict(pen, moving))
+        return result
+
     def derivative(self, w, pen, xp=np):
         return pen.alpha * pen.weights * xp.sign(w)
 
@@ -65,6 +74,8 @@ class L1(SeparablePenalty):
     def conjugate(self, z, pen, xp=np):
         strength = pen.alpha * pen.weights
         zero = xp.zeros_like(z)
+        if bool(xp.all(xp.abs(z) <= strength)):
+            return zero
         total = zero
         for excess, room in ((z - strength, pen.upper), (-z - strength, -pen.lower)):
             # 0 * inf would be nan: no excess, no room taken
@@ -77,8 +88,11 @@ class L1(SeparablePenalty):
 
         Only unbounded sides are constraints; features of weight 0 do not count.
         """
-        strength = pen.alpha * pen.weights
-        one = xp.ones_like(z)
+        outside = ~(xp.abs(z) <= pen.alpha * pen.weights)
+        if not bool(xp.any(outside)):
+            return 1.0
+        z, pen = z[outside], restrict(pen, outside)
+        strength, one = pen.alpha * pen.weights, xp.ones_like(z)
         constrained = (strength > 0) & xp.isinf(xp.where(z > 0, pen.upper, pen.lower))
         excess = xp.where(constrained, xp.abs(z) / xp.where(strength > 0, strength, one), one)
         worst = float(xp.max(excess))

@@ -29,7 +29,9 @@ _THRESHOLDINGS = 10  # steps of iterated thresholding
 _POWER_STEPS = 50
 _SWEEPS = 16  # of coordinate descent between two Newton steps within a block
 _ROUNDS = 20
+_EXACT = 1e-10  # violation within a block, relative to that at first, that counts as none
 _ROUNDING = 1e-15
+_TINY = 1e-250  # second derivatives below which nothing is divided by them
 _SINGULAR = 1e-11  # pivots below this share of the largest: the pseudo-inverse is used
 
 
@@ -166,8 +168,9 @@ class Chooser:
         return self._sums(self.terms.coordinate_gains(self.loss.w, gradient, self.diagonal))
 
     def _exact_gains(self, gradient):
-        w, gains = self.loss.w, np.empty(self.n_blocks)
-        for k, block in enumerate(self.blocks):
+        w, gains = self.loss.w, np.zeros(self.n_blocks)
+        for k in np.flatnonzero(self._norms(gradient)):
+            block = self.blocks[k]
             H = self.bound(block, k)
             step = self.terms.minimise(H, gradient[block], w[block], block, k)
             gains[k] = -self.terms.change(H, gradient[block], w[block], step, block)
@@ -291,16 +294,18 @@ class PenaltyTerms:
     def coordinate_gains(self, w, gradient, curvature):
         """Decrease that each coordinate makes alone, by the model with that curvature."""
         L = np.where(curvature > 0, curvature, 1.0)
-        new = self.prox(w - gradient / L, 1.0 / L)
-        step = new - w
-        kept = self.penalty.values(new, self.pen) - self.penalty.values(w, self.pen)
-        return -(step * (gradient + 0.5 * L * step) + kept)
+        step = self.prox(w - gradient / L, 1.0 / L) - w
+        return -(step * (gradient + 0.5 * L * step) + self._rise(w, step))
 
     def change(self, H, gradient, w, step, block):
         """Change of the quadratic model plus the penalty along a step of a block."""
-        pen = restrict(self.pen, block)
-        kept = float(self.penalty.value(w + step, pen)) - float(self.penalty.value(w, pen))
-        return float(step @ (gradient + 0.5 * (H @ step))) + kept
+        return float(step @ (gradient + 0.5 * (H @ step)) + self._rise(w, step, block).sum())
+
+    def _rise(self, w, step, block=slice(None)):
+        """What a step adds to each coordinate's penalty, without the cancellation of a difference of values."""
+        new, bend = w + step, self.bend[block]
+        across = np.where(w * new < 0, np.abs(new) - np.abs(w), np.where(w == 0, np.abs(step), step * np.sign(w)))
+        return self.kink[block] * across + bend * step * (w + 0.5 * step)
 
     def minimise(self, H, gradient, w, block, number=None):
         """Step to the minimum of the quadratic model plus the penalty over a block.
@@ -316,10 +321,12 @@ class PenaltyTerms:
                 self.inverses[number] = np.linalg.pinv(H + np.diag(self.bend[block]), _SINGULAR, hermitian=True)
             return -(self.inverses[number] @ slope)
         pen, new, slope = restrict(self.pen, block), w.copy(), np.array(gradient)
-        H, pen = as_kernel_array(H), pen
-        for _ in range(_ROUNDS):
-            _, worst = self.kernel(H, new, slope, pen, _SWEEPS, self.tol)
-            if worst <= self.tol:
+        H = as_kernel_array(H)
+        _, worst = self.kernel(H, new, slope, pen, 1, self.tol)
+        tol = max(self.tol, _EXACT * worst)
+        for _ in range(_ROUNDS if worst > tol else 0):
+            _, worst = self.kernel(H, new, slope, pen, _SWEEPS, tol)
+            if worst <= tol:
                 break
             newton_step(H, new, slope, self.penalty, pen)
         return new - w
@@ -327,6 +334,8 @@ class PenaltyTerms:
 
 def solve(H, slope):
     """Pseudo-inverse of a positive semi-definite matrix times a vector."""
+    if not H.diagonal().max() > _TINY:
+        return np.zeros_like(slope)
     try:
         factor = cho_factor(H)
         pivots = factor[0].diagonal() ** 2

@@ -14,7 +14,7 @@ from skreg.penalties import restrict
 from skreg.solvers._models import GramModel, can_pivot
 from skreg.solvers._newton_finish import pivot_from, product
 
-_REACH = 0.7  # ratio of two strengths from which one tells something about the other
+_REACH = 0.62  # ratio of two strengths from which one tells something about the other
 _MARGIN = 0.95  # share of its strength at which a gradient foretold admits a feature
 _EXACT = 0.1  # share of the tolerance to which features of the model may violate their conditions
 
@@ -51,13 +51,25 @@ def _solve_some(problems, solver, state, before):
     points = _look_ahead(problems, state, before, solver.tol)
     solutions = []
     for problem, point in zip(problems, points or [None]):
-        before = None if state.gradient is None else Point(state.alpha, state.w.copy(), state.gradient)
+        last, before = before, None if state.gradient is None else Point(state.alpha, state.w.copy(), state.gradient)
         if point is not None:
             state.w, state.b, state.eta, state.gradient = point
+        elif problem.penalty.blocks and before is not None and last is not None:
+            _extrapolate(state, last, problem.pen.alpha)
         solutions.append(solver.solve(problem, state))
         if solutions[-1].n_iter > 1:
             break
     return solutions, before
+
+
+def _extrapolate(state, before, alpha):
+    """Start a problem with groups from the line through the last two points, on the support of the last."""
+    if not _REACH * state.alpha < alpha < state.alpha < before.alpha:
+        return
+    here = Point(state.alpha, state.w, state.gradient)
+    w, _ = here.towards(alpha, before)
+    state.w = np.where(here.w != 0, w, 0.0)
+    state.eta = state.gradient = None
 
 
 def _look_ahead(problems, state, before, tol):

@@ -319,7 +319,7 @@ def _grow(state, violations, problem):
     """Add the worst violators to the working set, up to twice the support. Returns how many joined."""
     fresh = violations.copy()
     fresh[state.members] = 0.0
-    room = max(_FIRST, 2 * np.count_nonzero(state.W.any(axis=1))) - len(state.members)
+    room = max(_FIRST, 2 * int(np.count_nonzero(state.W.any(axis=1)))) - len(state.members)
     room = max(room, _FEW)
     new = np.flatnonzero(fresh)
     if len(new) > room:

@@ -35,7 +35,7 @@ _NEAR = 0.7  # share of alpha from which a feature's gradient makes it a candida
 _SHARE = 0.3  # share of all features up to which looking at candidates first is worth it
 _ROUNDS = 5  # most times that candidates are looked at between two passes over the data
 _ROUNDING = 1e-15  # of the null model's violation: no subproblem is asked for more
-_ENOUGH = 0.3  # share of tol to which a subproblem is solved where each digit costs more sweeps
+_ENOUGH = 1.0  # share of tol to which a subproblem is solved where each digit costs more sweeps
 _NEWTON_STEPS = 20  # most Newton steps between two passes over the data
 
 

@@ -1,4 +1,4 @@
-"""Scikit-learn's test_coordinate_descent.py, run against skreg's Lasso and ElasticNet."""
+"""Scikit-learn's test_coordinate_descent.py, run against skreg's Lasso, ElasticNet and their multi-task forms."""
 
 from tests.sklearn_suite._alias import scikit_learns_tests
 

@@ -9,16 +9,27 @@ __version__ = "0.1.0.dev0"
 
 _HOME = {
     "AdaptiveLasso": "skreg.sparse",
+    "AdaptiveLassoCV": "skreg.model_selection._named",
     "ElasticNet": "skreg.sparse",
+    "ElasticNetCV": "skreg.model_selection._named",
+    "ExclusiveLasso": "skreg.group",
+    "FusedLasso": "skreg.group",
     "GroupLasso": "skreg.group",
+    "GroupLassoCV": "skreg.model_selection._named",
     "GroupLassoClassifier": "skreg.group",
     "Lasso": "skreg.sparse",
+    "LassoCV": "skreg.model_selection._named",
     "MultiTaskElasticNet": "skreg.group",
     "MultiTaskLasso": "skreg.group",
+    "PathCV": "skreg.model_selection",
+    "SlopeRegressor": "skreg.group",
     "SparseClassifier": "skreg.sparse",
+    "SparseClassifierCV": "skreg.model_selection._named",
     "SparseGroupLasso": "skreg.group",
+    "SparseGroupLassoCV": "skreg.model_selection._named",
     "SparseGroupLassoClassifier": "skreg.group",
     "SparseRegressor": "skreg.sparse",
+    "SparseRegressorCV": "skreg.model_selection._named",
     "groups_from_transformer": "skreg._transformer_groups",
 }
 _SUBMODULES = ["losses", "model_selection", "penalties", "solvers"]

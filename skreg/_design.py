@@ -278,7 +278,9 @@ class SparseDesign(DesignMatrix):
         chosen = as_kernel_array(self._chosen(columns))
         result = np.empty((len(chosen), *r.shape[1:]))
         kernel, r = specialize(csc_dot if r.ndim == 1 else csc_dots), as_kernel_array(r)
-        in_parallel(lambda part: kernel(self._compressed, chosen, r, part.start, part.stop, result), self._even(chosen))
+        in_parallel(
+            lambda part: kernel(self._compressed, chosen, r, part.start, part.stop, result), self._even(columns)
+        )
         return result
 
     def _gram(self, rows, columns, weight, means):
@@ -297,7 +299,7 @@ class SparseDesign(DesignMatrix):
         chosen = as_kernel_array(self._chosen(columns))
         result = np.empty(len(chosen))
         kernel, arrays = specialize(csc_square), (self._compressed, chosen, as_kernel_array(weight), weight.sum())
-        in_parallel(lambda part: kernel(*arrays, centred, part.start, part.stop, result), self._even(chosen))
+        in_parallel(lambda part: kernel(*arrays, centred, part.start, part.stop, result), self._even(columns))
         return result if self.scale is None else result / self.scale[chosen] ** 2
 
     @cached_property
@@ -310,10 +312,11 @@ class SparseDesign(DesignMatrix):
     def _even(self, columns):
         """Slices of `columns`, one for each thread where the work is worth it, of about as many numbers each."""
         if self.X.nnz < _WORK or n_threads() == 1:
-            return [slice(0, len(columns))]
-        ends = np.cumsum(self.X.indptr[columns + 1] - self.X.indptr[columns], dtype=np.int64)
+            return [slice(0, self.n_features if columns is None else len(columns))]
+        indptr = self.X.indptr
+        ends = indptr[1:] if columns is None else np.cumsum(indptr[columns + 1] - indptr[columns], dtype=np.int64)
         work = int(ends[-1]) if len(ends) else 0
-        bounds = [0, *np.searchsorted(ends, [part.stop for part in _shares(work, work)[:-1]]), len(columns)]
+        bounds = [0, *np.searchsorted(ends, [part.stop for part in _shares(work, work)[:-1]]), len(ends)]
         return [slice(int(a), int(b)) for a, b in zip(bounds[:-1], bounds[1:])]
 
 

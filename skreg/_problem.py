@@ -58,7 +58,7 @@ class Data:
 
     def predictor(self, w, b, support=None):
         """Linear predictor X w + b + offset, read from the columns of the non-zero coefficients."""
-        eta = self.apply(w, np.flatnonzero(w) if support is None else support) + b
+        eta = self.apply(w, np.flatnonzero(w != 0) if support is None else support) + b
         return eta if self.offset is None else eta + self.offset
 
     def apply(self, w, coordinates):

@@ -27,7 +27,7 @@ for depth, layer in enumerate(LAYERS):
 ALLOWED["model_selection"] = ALLOWED["model_selection"] | {"_base"}
 ALLOWED["kernels"] = {"_params"}  # a leaf: kernels know neither losses nor designs, ...
 ALLOWED["losses"] = {"_params", "_backend"}
-ALLOWED["penalties"] = {"_params", "_backend"}
+ALLOWED["penalties"] = {"_params", "_backend", "kernels"}  # proximal operators that are loops
 ALLOWED["_params"] = set()
 ALLOWED["_backend"] = {"_params"}
 ALLOWED["_threads"] = {"_backend"}

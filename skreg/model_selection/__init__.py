@@ -1,5 +1,15 @@
 """Choosing the strength of the penalty."""
 
+from importlib import import_module
+
 from skreg.model_selection._path import Path, alpha_grid, regularization_path
 
-__all__ = ["Path", "alpha_grid", "regularization_path"]
+_HOME = {"PathCV": "skreg.model_selection._cv"}  # loads scikit-learn's model_selection: at first use
+
+__all__ = ["Path", "PathCV", "alpha_grid", "regularization_path"]
+
+
+def __getattr__(name):
+    if name not in _HOME:
+        raise AttributeError(f"module 'skreg.model_selection' has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)

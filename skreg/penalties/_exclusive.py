@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from skreg._backend import to_numpy
-from skreg.penalties._structured import Structure, StructuredPenalty, unbounded
+from skreg.penalties._structured import Structure, StructuredPenalty
 
 _FAR = 1e3  # alpha_max over the largest curvature of a column
 
@@ -62,9 +62,9 @@ class Exclusive(StructuredPenalty):
     def bind(self, alpha, weights, lower, upper, curvature):
         """Join groups and strength."""
         label = np.asarray(self.labels, dtype=np.int64)
-        if label.shape != (len(weights),):
-            raise ValueError(f"labels must have one entry a feature, shape ({len(weights)},); got shape {label.shape}.")
-        return ExclusiveParams(float(alpha), *unbounded(len(weights)), label)
+        if label.shape != (weights.shape[0],):
+            raise ValueError(f"labels must have one entry a feature, shape ({weights.shape[0]},); got shape {label.shape}.")
+        return ExclusiveParams(float(alpha), weights, lower, upper, label)
 
     def _norms(self, w, pen):
         return np.bincount(pen.label, np.abs(w))

@@ -8,7 +8,7 @@ from scipy.sparse.csgraph import connected_components
 
 from skreg.kernels._specialize import as_kernel_array
 from skreg.kernels._total_variation import chain_tv, send_flow, tv_kernel
-from skreg.penalties._structured import Structure, StructuredPenalty, unbounded
+from skreg.penalties._structured import Structure, StructuredPenalty
 
 _NOISE = 1e-14  # of the largest number: flows below count as none
 _ROUNDS = 100  # of the search for the dual norm
@@ -74,11 +74,11 @@ class Fused(StructuredPenalty):
         """Join shape and strength; ValueError where `edges` or `l1_ratio` is wrong."""
         if not 0 <= self.l1_ratio <= 1:
             raise ValueError(f"l1_ratio must be between 0 and 1 inclusive; got {self.l1_ratio!r}.")
-        p = len(weights)
+        p = weights.shape[0]
         edges = graph_edges(self.edges, p)
         chain = len(edges) == p - 1 and bool((np.sort(edges, axis=0) == np.c_[: p - 1, 1:p]).all())
         chain = chain and bool((np.abs(np.diff(edges)) == 1).all())
-        return FusedParams(float(alpha), *unbounded(p), float(self.l1_ratio), edges, chain)
+        return FusedParams(float(alpha), weights, lower, upper, float(self.l1_ratio), edges, chain)
 
     def _values(self, w, pen):
         i, j = pen.edges.T
@@ -135,10 +135,10 @@ class Fused(StructuredPenalty):
     def free(self, pen):
         """Connected components, if there is no L1 norm; every direction where alpha is 0."""
         if pen.alpha == 0:
-            return np.arange(len(pen.weights))
+            return np.arange(pen.weights.shape[0])
         if pen.l1_ratio > 0:
             return None
-        return _components(pen.edges, len(pen.weights))
+        return _components(pen.edges, pen.weights.shape[0])
 
     def structure(self, w, pen):
         """Connected sets of equal coefficients, without those at 0 where there is an L1 norm."""

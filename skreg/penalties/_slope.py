@@ -6,7 +6,7 @@ import numpy as np
 from scipy.optimize import isotonic_regression
 from scipy.special import ndtri
 
-from skreg.penalties._structured import Structure, StructuredPenalty, unbounded
+from skreg.penalties._structured import Structure, StructuredPenalty
 
 
 class SlopeParams(NamedTuple):
@@ -66,8 +66,8 @@ class Slope(StructuredPenalty):
 
     def bind(self, alpha, weights, lower, upper, curvature):
         """Join shape and strength; ValueError where `lambdas` or `q` is wrong."""
-        p = len(weights)
-        return SlopeParams(float(alpha), *unbounded(p), slope_sequence(self.lambdas, self.q, p))
+        p = weights.shape[0]
+        return SlopeParams(float(alpha), weights, lower, upper, slope_sequence(self.lambdas, self.q, p))
 
     def _values(self, w, pen):
         magnitude = np.abs(w)

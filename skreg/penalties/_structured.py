@@ -25,6 +25,16 @@ class Structure(NamedTuple):
         """Whether another structure has the same blocks with the same signs."""
         return other is not None and all(np.array_equal(a, b) for a, b in zip(self[:3], other[:3]))
 
+    def along(self, v):
+        """Products of a vector of coefficients with the blocks."""
+        return np.bincount(self.block, self.sign * v[self.index])
+
+    def moved(self, w, step):
+        """`w` with each block moved by its entry of `step`."""
+        new = w.copy()
+        new[self.index] += self.sign * step[self.block]
+        return new
+
 
 class StructuredPenalty(Parameterised):
     r"""A convex penalty :math:`\Omega(w)` whose coordinates are tied together, smooth on subspaces.
@@ -66,8 +76,8 @@ class StructuredPenalty(Parameterised):
 
     def dual_scale(self, z, w, pen, xp=np):
         """Largest c in [0, 1] for which ``c * z`` is dual feasible."""
-        gauge = self.dual_norm(to_numpy(z), pen, at_least=pen.alpha)
-        return 1.0 if gauge <= pen.alpha else pen.alpha / gauge * (1.0 - 4.0 * np.finfo(float).eps)
+        gauge = float(self.dual_norm(to_numpy(z), pen, at_least=pen.alpha))
+        return 1.0 if gauge <= pen.alpha else (1.0 - 4.0 * float(np.finfo(float).eps)) * pen.alpha / gauge
 
     def violation(self, w, grad, curvature, pen, xp=np):
         """How far each coordinate is from where it would move: ``abs(w - prox(w - grad))`` at step 1."""
@@ -80,15 +90,18 @@ class StructuredPenalty(Parameterised):
         alpha = self.dual_norm(-grad, pen)
         if not 0 < alpha < np.inf:
             return 0.0
+        free = self.free(pen)
+        least = 0 if free is None else int(free.max()) + 1
         for nudge in range(-50, -20):
             alpha *= 1.0 + 2.0**nudge
-            if not np.any(self.prox(-grad, 1.0, pen._replace(alpha=alpha))):
+            pen = pen._replace(alpha=alpha)
+            if len(self.structure(self.prox(-grad, 1.0, pen), pen).slope) <= least:
                 break
         return float(alpha)
 
     def free(self, pen):
         """Directions along which the penalty is constant: number of the direction of each coordinate, or None."""
-        return np.arange(len(pen.weights)) if pen.alpha == 0 else None
+        return np.arange(pen.weights.shape[0]) if pen.alpha == 0 else None
 
     def dual_norm(self, z, pen, at_least=0.0):
         """Largest product of `z` with a w of penalty 1 at alpha = 1, where that is above `at_least`."""
@@ -108,12 +121,6 @@ class StructuredPenalty(Parameterised):
 
     def _prox(self, z, step, pen):
         raise NotImplementedError
-
-
-def unbounded(n_features):
-    """The fields that all bound penalties have in common: weights of 1, no bounds."""
-    inf = np.full(n_features, np.inf)
-    return np.ones(n_features), -inf, inf
 
 
 def _number(step):

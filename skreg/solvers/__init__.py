@@ -4,7 +4,7 @@ from skreg.solvers._block_coordinate_descent import BlockCoordinateDescent, Prog
 from skreg.solvers._look_ahead import solve_path
 from skreg.solvers._prox_newton import ProxNewton, State
 from skreg.solvers._proximal_gradient import ProximalGradient
-from skreg.solvers._semismooth import SemismoothNewton
+from skreg.solvers._semismooth import SemismoothNewton, structured_alpha_max
 from skreg.solvers._strategy import begin_path, path_starts, solve, solve_best, strengths, zero_point
 
 __all__ = [
@@ -20,5 +20,6 @@ __all__ = [
     "solve_best",
     "solve_path",
     "strengths",
+    "structured_alpha_max",
     "zero_point",
 ]

@@ -1,10 +1,12 @@
 """Paths of the squared loss, several strengths ahead.
 
-Along a path the solution and its gradient are nearly piecewise linear in the strength of the penalty. So two points tell
-which features the next ones will need, and with which signs: a block of problems is solved on those features alone, and
-one pass over the data serves all their certificates. A point that its certificate does not confirm is but a start.
+Along a path the solution and its gradient are nearly linear, piece by piece, in the strength of the penalty. So two
+points tell which features the next ones will need, and with which signs: a block of problems is solved on those
+features alone, and one pass over the data serves all their certificates. A point that its certificate does not confirm
+is but a start.
 """
 
+from itertools import takewhile
 from typing import NamedTuple
 
 import numpy as np
@@ -14,7 +16,7 @@ from skreg.penalties import restrict
 from skreg.solvers._models import GramModel, can_pivot
 from skreg.solvers._newton_finish import pivot_from, product
 
-_REACH = 0.62  # ratio of two strengths from which one tells something about the other
+_REACH = 0.7  # ratio of two strengths from which one tells something about the other
 _MARGIN = 0.95  # share of its strength at which a gradient foretold admits a feature
 _EXACT = 0.1  # share of the tolerance to which features of the model may violate their conditions
 
@@ -32,7 +34,7 @@ class Point(NamedTuple):
 
     def towards(self, alpha, before):
         """Coefficients and gradient at `alpha`, on the line through this point and the one before."""
-        step = (alpha - self.alpha) / (self.alpha - before.alpha)
+        step = (alpha - self.alpha) / (self.alpha - before.alpha) if self.alpha < before.alpha else 0.0
         return self.w + step * (self.w - before.w), self.gradient + step * (self.gradient - before.gradient)
 
 
@@ -77,8 +79,8 @@ def _look_ahead(problems, state, before, tol):
     model, first = state.model, problems[0]
     if not isinstance(model, GramModel) or not model.data.loss.quadratic or state.gradient is None or before is None:
         return []
-    problems = [problem for problem in problems if _REACH * state.alpha < problem.pen.alpha < state.alpha]
-    if len(problems) < 2 or not state.alpha < before.alpha or not can_pivot(first.penalty, first.pen):
+    problems = list(takewhile(lambda problem: _REACH * state.alpha < problem.pen.alpha <= state.alpha, problems))
+    if len(problems) < 2 or not can_pivot(first.penalty, first.pen):
         return []
     here = Point(state.alpha, state.w, state.gradient)
     _admit(problems[-1], state, here, before)
@@ -106,7 +108,7 @@ def _solve_ahead(problems, model, here, before, tol):
     for problem in problems:
         alpha = problem.pen.alpha
         pen = pen._replace(alpha=alpha)
-        sign = _signs(here, *here.towards(alpha, before), problem.penalty, pen)
+        sign = _signs(here, before, problem.penalty, pen)
         aim = _EXACT * tol * alpha
         solved = pivot_from(model.H, target, sign, problem.penalty, pen, aim, aim, model.rank, model.factor)
         if solved is None:
@@ -116,8 +118,9 @@ def _solve_ahead(problems, model, here, before, tol):
     return found
 
 
-def _signs(here, w, gradient, penalty, pen):
-    """Signs of the solution where coefficients and gradient should be these: 0 for those that pass through zero."""
+def _signs(here, before, penalty, pen):
+    """Signs of the solution for `pen`, as two points on the path foretell them."""
+    w, gradient = here.towards(pen.alpha, before)
     sign = np.where(w * here.w > 0, np.sign(w), 0.0)
     enter = (here.w == 0) & (penalty.violation(here.w, gradient, np.ones(1), pen) > 0)
     return np.where(enter, -np.sign(gradient), sign)

@@ -32,6 +32,8 @@ _FIRST = 100  # rows in the first working set
 _FEW = 20  # rows that may always join
 _ROUNDING = 1e-15  # of the null model's violation: no subproblem is asked for more
 _VANISHING = 1e-12  # of the null model's violation: gradients of unpenalised rows below it count as zero
+_ACCURACY = 0.1  # share of the violation that a working set is solved to, ...
+_COARSE, _FINEST = 0.3, 1e-3  # ... and its range
 _SWEEPS = 4  # least sweeps between Newton steps
 _NEWTON_COST = 0.1  # of a Newton step, in sweeps, for each row over the number of tasks
 _STEPS = 10  # most Newton steps between sweeps
@@ -42,6 +44,7 @@ _SLOW = 0.5  # ratio of violations above which Newton steps give way to sweeps
 _NARROW = 500  # rows up to which a problem is solved in one go
 _STAGE = 2.5  # ratio of the alphas by which a wide problem is approached
 _STAGE_TOL = 5e-2  # relative gap on the way
+_NEWTON_WORK = 40  # multiply-adds of Newton's method on a support that doubles, over the support's cube
 _ROUGH = 1e-3  # tolerance above which a solution is but a step on the way to another
 _SMALL = 100  # size of a support at which an exact step from a certified point is always taken
 _FINE = 0.7  # ratio of two strengths above which the strong rule tells something
@@ -221,7 +224,7 @@ class MultiTaskNewton(Parameterised):
             return Solution(state.W.copy(), state.intercept, 1, 0.0, 0.0, True, 0.0)
         target = self.tol * null.gap
         _seed(state, problem)
-        accuracy, previous, certified = 0.1, np.inf, None
+        accuracy, previous, certified = _ACCURACY, np.inf, None
         for n_iter in range(1, self.max_iter + 1):
             if state.gradient is None:
                 state.residuals, state.intercept = data.residuals(state.W)
@@ -244,8 +247,8 @@ class MultiTaskNewton(Parameterised):
             if not grown and certificate.violation > 0.5 * previous:
                 accuracy *= 0.01
             previous = certificate.violation
-            settled = 20 * grown <= len(state.members)
-            inner = 0.0 if _is_cheap(state, data) else (0.1 * accuracy if settled else accuracy) * certificate.violation
+            share = _share(grown, len(state.members), target / certificate.gap) if accuracy == _ACCURACY else accuracy
+            inner = 0.0 if _is_cheap(state, data) else share * certificate.violation
             _descend(problem, state, max(inner, _ROUNDING * null.violation))
         return Solution(
             state.W.copy(),
@@ -256,6 +259,16 @@ class MultiTaskNewton(Parameterised):
             bool(certificate.gap <= target),
             problem.objective(state.W, state.residuals),
         )
+
+
+def _share(grown, size, needed):
+    """Share of the violation to bring a working set down to, of which `grown` rows are new.
+
+    While the set still grows much, little; once it has settled, what the goal needs.
+    """
+    if 4 * grown > size:
+        return _COARSE
+    return min(max(_COARSE * needed, _FINEST), _COARSE) if 20 * grown <= size else _ACCURACY
 
 
 def certify(problem, state):
@@ -341,7 +354,7 @@ def _descend(problem, state, tol, rounds=_ROUNDS):
 def minimise(model, W, gradient, penalty, pen, tol, noise, rounds=_ROUNDS):
     """Sweeps of row descent and Newton steps in turn; `W` and `gradient`, (m, n_tasks), change in place.
 
-    Between Newton steps there are as many sweeps as such a step costs. Violations that do not fall below `noise` any more
+    Between Newton steps there are as many sweeps as such a step costs. Violations that stall below `noise`
     are put down to rounding.
     """
     m, n_tasks = W.shape
@@ -371,7 +384,7 @@ def minimise(model, W, gradient, penalty, pen, tol, noise, rounds=_ROUNDS):
 def _is_cheap(state, data):
     """Whether Newton steps on the support cost next to nothing beside a pass over the data."""
     size = np.count_nonzero(state.W.any(axis=1))
-    return 5 * size**3 <= data.design.cells * data.y.shape[1]
+    return _NEWTON_WORK * size**3 <= data.design.cells * data.y.shape[1]
 
 
 def _worth_polishing(state, certificate, data):

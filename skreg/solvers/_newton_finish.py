@@ -112,7 +112,8 @@ def pivot_from(H, target, sign, penalty, pen, tol, aim, rank, factor):
     ones = np.ones(m)
     bend = penalty.second_derivative(ones, pen)
     kink = penalty.derivative(ones, pen) - bend
-    sign[kink == 0] = 1.0
+    free = (kink == 0) & up & down
+    sign[free] = 1.0
     best, failures, found = m + 1, 0, None
     aim = max(aim, _ROUNDING * np.abs(target).max())
     tol = max(tol, aim)
@@ -122,7 +123,7 @@ def pivot_from(H, target, sign, penalty, pen, tol, aim, rank, factor):
         if solved is None:
             break
         new, slope = solved
-        flipped = (new * sign[support] < 0) & (kink[support] > 0)
+        flipped = (new * sign[support] < 0) & ~free[support]
         excess = np.abs(slope) - kink
         excess[support] = 0.0
         excess[~np.where(slope < 0, up, down)] = 0.0

@@ -12,6 +12,7 @@ from skreg._problem import Solution, certify, softmax_intercept_inverse
 from skreg._threads import one_blas_thread
 from skreg.penalties import restrict
 from skreg.solvers import _covariance as covariance
+from skreg.solvers._active_newton import active_newton
 from skreg.solvers._block_model import BlockModel
 from skreg.solvers._models import GramModel, make_model, sweeps_columns
 
@@ -37,6 +38,9 @@ _ROUNDS = 5  # most times that candidates are looked at between two passes over 
 _ROUNDING = 1e-15  # of the null model's violation: no subproblem is asked for more
 _ENOUGH = 1.0  # share of tol to which a subproblem is solved where each digit costs more sweeps
 _NEWTON_STEPS = 20  # most Newton steps between two passes over the data
+_SHORTEST = 0.1  # step below which a model with a non-convex penalty of groups is steepened instead
+_STEEPER = 8.0  # factor of its curvature then, ...
+_STEEPEST = 3  # ... so many times, before an upper bound of the curvature takes its place
 
 
 class State:
@@ -225,7 +229,7 @@ def _scale(problem, state, columns=slice(None)):
 
 
 def _seed(state, problem, gradient, last):
-    """Sequential strong rule: on a fine path, features that the gradient at the last alpha tells may enter join at once.
+    """Sequential strong rule: on a fine path, features that the last alpha's gradient says may enter join at once.
 
     References
     ----------
@@ -302,6 +306,8 @@ def _descend(problem, state, slope, gradient, inner, steps=None, sweeps=2_000):
     for _ in range(steps):
         before, (start, _) = state.w[columns], model.profiled(gradient, slope)
         moved = _newton_step(problem, state, model, slope, gradient, inner, exact)
+        if not moved and problem.penalty.blocks and not problem.penalty.convex:
+            moved = active_newton(problem, state, slope, gradient, columns)
         slope = loss.gradient(data.y, state.eta)
         gradient = data.gradient(slope, columns)
         if moved and not loss.multi_output and isinstance(model, GramModel) and _is_tall(data, columns):
@@ -309,11 +315,11 @@ def _descend(problem, state, slope, gradient, inner, steps=None, sweeps=2_000):
         scale = _scale(problem, state, columns)
         last, violation = violation, _violation(problem, model, state, gradient, slope, scale)
         state.contraction = violation / last if moved else np.inf
-        state.refused = 0 if moved else state.refused + 1
+        state.refused = _refusals(problem, state, moved)
         state.floor = max(0.1 * state.floor, _LEAST_FLOOR) if moved else _FLOOR
         if violation <= inner:
             return
-        if state.refused > _REFUSALS:
+        if not moved and state.refused > (_REFUSALS if problem.penalty.convex or not problem.penalty.blocks else _STEEPEST):
             if not problem.convex and not problem.penalty.blocks:
                 _jump(problem, state, gradient, scale, columns)
             return
@@ -383,9 +389,20 @@ def _model_curvature(problem, state):
         return curvature
     if bound is None:
         return curvature * 10.0**state.refused
-    if state.refused or (not problem.penalty.convex and loss.piecewise):
+    if not problem.penalty.convex and loss.piecewise:
+        return np.full_like(curvature, bound)
+    if problem.penalty.blocks and not problem.penalty.convex and state.refused < _STEEPEST:
+        return np.clip(curvature * _STEEPER**state.refused, _LEAST_FLOOR * bound, bound)
+    if state.refused:
         return np.full_like(curvature, bound)
     return np.maximum(curvature, state.floor * bound)
+
+
+def _refusals(problem, state, moved):
+    """Number of refused steps in a row; under a non-convex penalty of groups steps that lead down count backwards."""
+    if not moved:
+        return state.refused + 1
+    return 0 if problem.penalty.convex or not problem.penalty.blocks else max(min(state.refused, _STEEPEST) - 1, 0)
 
 
 def _violation(problem, model, state, gradient, slope, scale):
@@ -415,8 +432,8 @@ def _newton_step(problem, state, model, slope, gradient, inner, exact):
     noise = 1e-15 * abs(before)
     if not np.any(direction) or predicted > noise:
         return False
-    length = 1.0
-    while length > 1e-10:
+    length, shortest = 1.0, 1e-10 if penalty.convex or not penalty.blocks else _SHORTEST
+    while length > shortest:
         eta = state.eta + length * direction
         point = old + length * step
         after = data.weight @ loss.value(data.y, eta) + float(penalty.value(point, pen))

@@ -173,10 +173,13 @@ class CentredModel:
         column_curvature = self._column_curvature(self.weight, self.fit_intercept)
         self.largest = math.sqrt(float(xp.max(column_curvature)))
         column_metric = xp.where(column_curvature > 0, column_curvature, xp.ones_like(column_curvature))
+        self.ties = getattr(self.penalty, "scalar_step", False)  # whether the prox takes one step for all
+        if self.ties:
+            column_metric = xp.ones_like(column_metric) * xp.mean(column_metric)
         self.metric = xp.concat([column_metric] * self.n_outputs)
 
         free = (self.pen.alpha * self.pen.weights == 0) & xp.isinf(self.pen.lower) & xp.isinf(self.pen.upper)
-        self.has_free = bool(xp.any(free))
+        self.has_free = bool(xp.any(free)) or (self.ties and self.penalty.free(self.pen) is not None)
         self.convex = self.penalty.convex and self.loss.convex
         self.certifies_gap = self.convex and not self.has_free
 
@@ -332,7 +335,7 @@ class CentredModel:
     def polish(self, point, objective):
         """Newton steps on a small support, each up to the first change of sign; None if none descends."""
         xp, pen = self.xp, self.pen
-        if self.loss.multi_output or not hasattr(self.X, "__array_namespace__"):
+        if self.loss.multi_output or not hasattr(self.X, "__array_namespace__") or not hasattr(self.penalty, "derivative"):
             return None
         index = xp.nonzero((point.w != 0) & (point.w > pen.lower) & (point.w < pen.upper))[0]
         if not 0 < index.shape[0] <= min(self.X.shape[0], _POLISH):
@@ -446,7 +449,8 @@ class CentredModel:
         z = -self._raw(*self.gradient(dual))
         value = self.penalty.values(w, self.pen, xp)
         best = math.inf
-        for c in {1.0, self.penalty.dual_scale(z, w, self.pen, xp)}:
+        scale = self.penalty.dual_scale(z, w, self.pen, xp)
+        for c in {1.0, scale} if self.penalty.finite_conjugate else {scale}:
             coefficients = float(xp.sum(value + self.penalty.conjugate(c * z, self.pen, xp) - c * z * w))
             samples = self.loss.fenchel_gap(self.y, point.eta, c * dual, xp)
             samples = xp.where(self.weight > 0, samples, xp.zeros_like(samples))

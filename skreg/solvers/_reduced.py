@@ -190,9 +190,13 @@ class ReducedGram(Reduced):
         self.rows = self.A.T @ form.H
         self.gram = self.rows @ self.A
 
+    def against(self, a):
+        """As `ReducedColumns.against`."""
+        return self.A.T @ a[1]
+
     def newton(self, a, structure, sigma):
         """As `ReducedColumns.newton`."""
-        t = self.solve(self.A.T @ a[1], structure, sigma)
+        t = self.solve(self.against(a), structure, sigma)
         return None if t is None else self.image(t)
 
     def image(self, t):

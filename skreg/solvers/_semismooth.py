@@ -22,15 +22,18 @@ from skreg.solvers import _covariance as covariance
 from skreg.solvers._prox_newton import State, _balance
 from skreg.solvers._reduced import GramForm, ResidualForm
 
-_FIRST_LENGTH = 10.0  # sigma of the first step over the reciprocal of the mean curvature of columns
-_GROWTH = 5.0  # of sigma after a good step
+_FIRST_LENGTH = 1.0  # sigma of the first step over the reciprocal of the mean curvature of columns
+_GROWTH = 3.0  # of sigma after a good step
 _LONGEST = 1e9
-_INNER_STEPS = 50
-_EASY = 10  # inner steps up to which sigma may grow
-_HARD = 20  # inner steps beyond which it shrinks
+_INNER_STEPS = 30
+_EASY = 8  # inner steps up to which sigma may grow
+_HARD = 15  # inner steps beyond which it shrinks
 _ACCURACY = 1e-2  # gap of a step's subproblem, as a share of what the step promises
 _MAX_FREE = 2000  # free directions beyond which projecting the dual point costs more than the fit
 _HALVINGS = 30
+_FAR = 1e6  # least length of a step from a certified point, as a multiple of the unit
+_EXACT = 1e-14  # of the null model's violation: no step from there
+_STRONG = 1e3  # alpha over the sum of all gradients at which none but free directions move
 _LEAST_FALL = 0.1  # of the objective, as a share of what a step promises
 
 
@@ -223,7 +226,7 @@ class _Walk:
             away = e - x
             gap = 0.5 * product(away, away)
             if gap <= max(_ACCURACY * promise, 1e-3 * target) or n_steps == _INNER_STEPS:
-                return w, promise, n_steps
+                return self._refined(w, gradient, x), promise, n_steps
             n_steps += 1
             delta = -away
             structure = penalty.structure(w, pen)
@@ -241,29 +244,71 @@ class _Walk:
                 length *= 0.5
             e, He = e + length * delta, He + length * Hd
 
+    def _refined(self, w, gradient, x):
+        """The minimiser of the subproblem on the subspace of `w`, if it lies there: what long sigma rounded off."""
+        structure = self.penalty.structure(w, self.pen)
+        if not 0 < len(structure.slope) <= self.data.design.n_samples:
+            return w
+        reduced = self.form.reduced(structure)
+        pull = gradient + (w - self.state.w) / self.sigma
+        rise = structure.along(pull) + reduced.against(x) + structure.slope
+        step = reduced.solve(-rise, structure, self.sigma)
+        new = w if step is None else structure.moved(w, step)
+        return new if structure.same_subspace(self.penalty.structure(new, self.pen)) else w
+
     def polish(self, best, target):
-        """A certified point, or that of a Newton step on its subspace where this certifies as much and more."""
-        state, (certificate, state.w, state.b, state.eta) = self.state, best
+        """A certified point, or a better one: a long step on, and a Newton step on the subspace where that ends."""
+        if best[0].violation <= _EXACT * self.data.null.violation:
+            return best
+        self._go(best)
+        if self.sigma is not None:
+            self.sigma = max(self.sigma, _FAR * self.unit)
+            self.certificate()
+            self.step(0.0)
+            best = self._better(best, target)
+        return self._on_subspace(best, target)
+
+    def _go(self, point):
+        state = self.state
+        _, state.w, state.b, state.eta = point
         state.gradient = None
+
+    def _better(self, best, target):
+        """The current point, where it certifies as much as `best`, and more; else that."""
+        new = self.certificate()
+        if new.gap > max(best[0].gap, target) or new.violation > best[0].violation:
+            return best
+        return new, self.state.w, self.state.b, self.state.eta
+
+    def _on_subspace(self, best, target):
+        self._go(best)
+        state = self.state
         structure = self.penalty.structure(state.w, self.pen)
-        if not len(structure.index) or certificate.violation <= 1e-14 * self.data.null.violation:
+        if not 0 < len(structure.slope) <= self.data.design.n_samples:
             return best
         self.certificate()
         if self.form is None or not self.data.loss.quadratic:
             self.form = self._form()
         gradient, own = self._profiled()
-        reduced = self.form.reduced(structure)
-        rise = np.bincount(structure.block, structure.sign * gradient[structure.index]) + structure.slope
-        step = reduced.solve(-rise, structure, np.inf)
+        rise = structure.along(gradient) + structure.slope
+        step = self.form.reduced(structure).solve(-rise, structure, np.inf)
         if step is None:
             return best
-        w = state.w.copy()
-        w[structure.index] += structure.sign * step[structure.block]
+        w = structure.moved(state.w, step)
         if not structure.same_subspace(self.penalty.structure(w, self.pen)):
             return best
         state.b, state.eta = self._follow(w, own)
         state.w, state.gradient = w, None
-        new = self.certificate()
-        if new.gap > max(certificate.gap, target) or new.violation > certificate.violation:
-            return best
-        return new, state.w, state.b, state.eta
+        return self._better(best, target)
+
+
+def structured_alpha_max(problem):
+    """Smallest alpha at which the free directions of a structured penalty alone are in the model."""
+    data, penalty, pen = problem.data, problem.penalty, problem.pen
+    gradient = data.null.gradient
+    if penalty.free(pen) is not None:
+        strong = pen._replace(alpha=_STRONG * gradient.size * max(data.null.violation, np.finfo(float).tiny))
+        state = State(data)
+        SemismoothNewton(tol=1e-14).solve(type(problem)(data, penalty, strong), state)
+        gradient = data.gradient(data.loss.gradient(data.y, data.predictor(state.w, state.b)))
+    return penalty.alpha_max(gradient, data.penalty_curvature, pen.weights, pen.lower, pen.upper)

@@ -22,7 +22,7 @@ class SupportFactor:
         [ K_BB  E_D ] [x_B]   [rhs_B]
         [ E_D'   0  ] [ . ] = [  0  ],
 
-    which takes the part along V = U^-T E_D out of U^-T rhs_B. Rounds of pivoting thus cost a few triangular solves each.
+    which takes the part along V = U^-T E_D out of U^-T rhs_B. A round of pivoting thus costs a few triangular solves.
 
     Attributes
     ----------
@@ -55,6 +55,8 @@ class SupportFactor:
 
     def solve(self, H, bend, support, rhs):
         """The solution in the order of `support` (sorted), or None where the matrix is not positive definite."""
+        if not len(support):
+            return np.empty(0)
         if self.size and self._follow(H, bend, support):
             x = self._solve(support, rhs)
             if x is not None:

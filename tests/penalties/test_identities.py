@@ -6,6 +6,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from skreg.penalties import CEL0, L0, L1, MCP, SCAD, ElasticNet, Lq
+from skreg.penalties._base import SeparablePenalty
 from tests.penalties._textbook import bind, sample
 
 
@@ -84,3 +85,15 @@ def test_prox_scales_with_its_units(power, z, strength, step):
         scaled = penalty.prox(np.array([c * z]), step, bind(penalty, strength * factor, [1.0], curvature=0.4))
         assume(abs(z) == 0 or abs(z) > 1e-100)
         np.testing.assert_allclose(scaled, c * one, rtol=1e-14)
+
+@pytest.mark.parametrize("curvature", [np.ones(1), np.linspace(0.1, 3.0, 200)], ids=["one", "each"])
+def test_violation_of_the_l1_norm_looks_at_every_coordinate_that_may_move(curvature):
+    rng = np.random.default_rng(0)
+    w, grad = np.where(rng.random(200) < 0.2, rng.standard_normal(200), 0.0), rng.standard_normal(200)
+    lower, upper = np.where(np.arange(200) % 3, -np.inf, 0.0), np.where(np.arange(200) % 4, np.inf, 5.0)
+    pen = L1().bind(0.8, rng.random(200), lower, upper, None)
+    everywhere = SeparablePenalty.violation(L1(), w, grad, curvature, pen)
+    np.testing.assert_allclose(L1().violation(w, grad, curvature, pen), everywhere, atol=1e-15)
+    grad[5] = np.nan
+    assert np.isnan(L1().violation(w, grad, curvature, pen)[5])
+    assert np.isnan(L1().dual_scale(-grad, w, pen))

@@ -13,8 +13,8 @@ problems of that paper, and puts the seconds beside the iterations.
 # -------------
 # A is least squares, B logistic and C multinomial logistic regression, on sparse data whose columns differ widely in
 # size: greedy rules can only win where coordinates differ. D and E spread labels over a graph: the values of unlabelled
-# nodes minimise the sum of squared differences along the edges, which is least squares on the edges' incidence matrix. D
-# is a lattice, E the nearest neighbours in two half-moons.
+# nodes minimise the sum of squared differences along the edges, which is least squares on the edges' incidence matrix.
+# D is a lattice, E the nearest neighbours in two half-moons.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -91,10 +91,10 @@ problems["E  half-moons"] = make_problem(X, y, Squared(), ElasticNet(0.0), 1e-5)
 # %%
 # Six ways to go
 # --------------
-# Fixed blocks come from a partition of the coordinates; variable ones are any ten of them (30 on the graphs). Where nothing
-# else is said, the update goes to the minimum of the quadratic model over the block; "gradient" is a gradient step of length
-# 1 / L_B. Recording does not count in the seconds. Runs are repeated, and the shortest time of each iteration counts: what
-# other programs took is left out.
+# Fixed blocks come from a partition of the coordinates; variable ones are any ten of them (30 on the graphs). Where
+# nothing else is said, the update goes to the minimum of the quadratic model over the block; "gradient" is a gradient
+# step of length 1 / L_B. Recording does not count in the seconds. Runs are repeated, and the shortest time of each
+# iteration counts: what other programs took is left out.
 
 ways = {
     "cyclic, fixed blocks": dict(rule="cyclic", blocks="fixed"),
@@ -134,9 +134,9 @@ for name, problem in problems.items():
     runs[name] = {way: record(problem, block_size=size, **how, **common) for way, how in ways.items()}
 
 # %%
-# The nodes of a lattice fall into two colours, and no two neighbours have the same: given the red ones, the black ones are
-# independent. Two blocks of 400 coefficients can thus be minimised exactly at little cost. (The paper grows this into
-# blocks that are forests, solved by message passing.)
+# The nodes of a lattice fall into two colours, and no two neighbours have the same: given the red ones, the black ones
+# are independent. Two blocks of 400 coefficients can thus be minimised exactly at little cost. (The paper grows this
+# into blocks that are forests, solved by message passing.)
 
 row, column = np.divmod(unlabelled_D, side)
 colours = [np.flatnonzero((row + column) % 2 == colour) for colour in (0, 1)]
@@ -179,9 +179,9 @@ plt.show()
 # %%
 # Finite termination
 # ------------------
-# With an L1 norm, or with coefficients that may not be negative, most coefficients end at zero. From some iteration on the
-# signs no longer change, and the problem that is left is smooth: a Newton step on the support solves it. For least squares
-# one step is exact and the method *ends*; for logistic regression a few steps converge quadratically.
+# With an L1 norm, or with coefficients that may not be negative, most coefficients end at zero. From some iteration on
+# the signs no longer change, and the problem that is left is smooth: a Newton step on the support solves it. For least
+# squares one step is exact and the method *ends*; for logistic regression a few steps converge quadratically.
 
 X = uneven_design(300, 1000, 0.25)
 noisy = X @ truth + 3.0 * rng.standard_normal(300)
@@ -211,13 +211,14 @@ plt.show()
 # %%
 # What to make of it
 # ------------------
-# - By iterations, greedy rules win, and those that know how the coordinates' curvatures differ (GSD, GSQ) win where they do
-#   differ: A. On the graphs, where all are alike, they equal GS.
+# - By iterations, greedy rules win, and those that know how the coordinates' curvatures differ (GSD, GSQ) win where
+#   they do differ: A. On the graphs, where all are alike, they equal GS.
 # - What is done with the block matters as much as the choice of it: compare the two curves of GS.
-# - By seconds the picture changes. A cyclic rule needs the gradient of its block only; a greedy one needs all of it, and GSQ
-#   several products more. The gain of GSQ over GSD is small here, and never repays them.
+# - By seconds the lead shrinks, and on the graphs it is gone: a cyclic rule needs the gradient of its block only, a
+#   greedy one all of it. GSQ needs several products more, which what it gains over GSD never repays; it begins late
+#   because it has to find the largest eigenvalue of the second derivatives.
 # - Large blocks that are cheap to solve beat any choice of small ones: D.
 # - With a sparse solution, greedy steps need only find the support and the signs. Newton steps do the rest.
 #
-# The last point is how :class:`skreg.solvers.ProxNewton`, the solver behind the estimators, works: it chooses greedily once a
-# pass over the data, when the gradient is needed for the certificate anyway.
+# The last point is how :class:`skreg.solvers.ProxNewton`, the solver behind the estimators, works: it chooses greedily
+# once a pass over the data, when the gradient is needed for the certificate anyway.

@@ -125,6 +125,7 @@ class SparseLinearModel(CallbackSupport, BaseEstimator):
     """
 
     _doc_link_module = "skreg"
+    _pose_depends_on_rows = False  # whether the penalty is made from the rows, by a pilot fit or the like
     _prepared = Prepared
 
     def _loss(self):
@@ -337,13 +338,13 @@ def unchanged_on_error(estimator):
         raise
 
 
-def follow_path(prepared, alphas, tol, max_iter):
-    """Yield the solutions for decreasing `alphas`, each from the one before.
+def follow_path(prepared, alphas, tol, max_iter, state=None):
+    """Yield the solutions for decreasing `alphas`, each from the one before, the first from `state` or the null model.
 
     On NumPy data non-convex problems are solved from the Lasso's solution too.
     """
     solver = prepared.solver(tol, max_iter)
-    state = prepared.state()
+    state = prepared.state() if state is None else state
     begin_path(prepared.data, state, len(alphas))
     if prepared.penalty.convex and isinstance(state, State):
         yield from solve_path([prepared.problem(alpha) for alpha in alphas], solver, state)

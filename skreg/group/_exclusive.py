@@ -184,3 +184,8 @@ class ExclusiveLasso(StructuredRegressor):
 
     def _penalty_for(self, structure, n_outputs):
         return Exclusive(structure.labels())
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.array_api_support = False  # names and columns of groups stay on the host
+        return tags

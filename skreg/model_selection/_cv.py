@@ -14,7 +14,9 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_dat
 
 from skreg._backend import Interval, StrOptions
 from skreg._base import check_sample_weight, fitted_attributes, follow_path
-from skreg.model_selection._path import _given_grid, _grid, _pose, regularization_path
+from skreg._threads import one_blas_thread
+from skreg.model_selection import _moments as moments
+from skreg.model_selection._path import _given_grid, _grid, _pose, solve
 
 
 def _delegate(name):
@@ -179,19 +181,39 @@ class PathCV(MetaEstimatorMixin, BaseEstimator):
         models = [clone(self.estimator).set_params(**combination) for combination in combinations]
         grids = [self._alphas_for(model, X, y, sample_weight, offset) for model in models]
         scorer = None if self.scoring is None else get_scorer(self.scoring)
-        run = delayed(_fold_scores)
-        scores = Parallel(n_jobs=self.n_jobs)(
-            run(model, X, y, sample_weight, offset, train, test, grid, scorer)
-            for model, grid in zip(models, grids)
-            for train, test in folds
-        )
+        data = X, y, sample_weight, offset
+        scores, starts = self._scores_of_moments(models, data, folds, grids) if scorer is None else (None, None)
+        if scores is None:
+            run = delayed(_fold_scores)
+            scores = Parallel(n_jobs=self.n_jobs)(
+                run(model, *data, train, test, grid, scorer)
+                for model, grid in zip(models, grids)
+                for train, test in folds
+            )
         scores = np.array(scores).reshape(len(models), len(folds), -1)
         self.n_splits_ = len(folds)
         self.cv_results_ = _results(combinations, grids, scores)
         self._select(combinations, grids, scores)
         if self.refit:
-            self._refit(models[self.best_index_ // scores.shape[2]], X, y, sample_weight, offset)
+            which = self.best_index_ // scores.shape[2]
+            model, prepared, start = starts[which] if starts else (*_pose(models[which], *data), None)
+            path = solve(model, prepared, self.alphas_, model._told(*data), state=start)
+            self._keep(path, data)
         return self
+
+    @staticmethod
+    def _scores_of_moments(models, data, folds, grids):
+        """The scores of all folds from sums over their rows, and each model's start; Nones where these do not serve."""
+        scores, starts = [], []
+        for model, grid in zip(models, grids):
+            fold, prepared = _pose(model, *data)
+            with one_blas_thread():
+                found = moments.fold_scores(fold, prepared, folds, grid) if moments.applies(fold, prepared) else None
+            if found is None:
+                return None, None
+            scores += found[0]
+            starts.append((fold, prepared, found[1]))
+        return scores, starts
 
     def _alphas_for(self, model, X, y, sample_weight, offset):
         if np.ndim(self.alphas):
@@ -216,12 +238,11 @@ class PathCV(MetaEstimatorMixin, BaseEstimator):
         self.mean_score_, self.std_score_ = mean[which], scores[which].std(axis=0)
         self.best_score_ = float(mean[which, k])
 
-    def _refit(self, model, X, y, sample_weight, offset):
-        path = regularization_path(model, X, y, self.alphas_, sample_weight=sample_weight, offset=offset)
-        k = int(np.flatnonzero(path.alphas == self.alpha_)[0])
-        best = path.estimator._at(path, k)
+    def _keep(self, path, data):
+        """Take the chosen model from the path on the whole data."""
+        best = path.estimator._at(path, int(np.flatnonzero(path.alphas == self.alpha_)[0]))
         if self.refit == "relaxed":
-            best = _relaxed(best, X, y, sample_weight, offset)
+            best = _relaxed(best, *data)
         self.coef_path_ = path.coefs
         self.best_estimator_ = best
         own = set(vars(self))

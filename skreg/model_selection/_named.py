@@ -62,7 +62,7 @@ class EstimatorCV(PathCV):
 
 
 def _document(text, of):
-    """The docstring of a named form: its summary, and the parameters and attributes of `PathCV` and of the estimator."""
+    """The docstring of a named form: its summary, and the entries of `PathCV` and of the estimator."""
     search, own = inspect.cleandoc(PathCV.__doc__), inspect.cleandoc(of.__doc__)
     parameters = [
         entry

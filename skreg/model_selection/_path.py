@@ -180,15 +180,19 @@ def regularization_path(estimator, X, y, alphas=100, eps=1e-3, *, sample_weight=
     >>> bool((path.dual_gaps <= 1e-6).all())
     True
     """
-    from sklearn.callback import with_callbacks  # not above: it loads rich, where that is installed
-
     model, prepared = _pose(estimator, X, y, sample_weight, offset)
     if np.ndim(alphas) == 0:
         alphas = _grid(prepared, alphas, eps, "alphas")
     else:
         alphas = _given_grid(alphas)
-    told = model._told(X, y, sample_weight, offset)
-    solutions = with_callbacks(_solutions)(model, prepared, alphas, verbose, told)
+    return solve(model, prepared, alphas, model._told(X, y, sample_weight, offset), verbose)
+
+
+def solve(model, prepared, alphas, told, verbose=False, state=None):
+    """The path of a posed problem, from `state` where one is given; `told` is what callbacks are told of the data."""
+    from sklearn.callback import with_callbacks  # not above: it loads rich, where that is installed
+
+    solutions = with_callbacks(_solutions)(model, prepared, alphas, verbose, told, state)
     xp = prepared.xp
     coefs, intercepts = zip(*(prepared.coefficients(s.coef, s.intercept) for s in solutions))
     if prepared.n_outputs == 1:
@@ -207,16 +211,16 @@ def regularization_path(estimator, X, y, alphas=100, eps=1e-3, *, sample_weight=
     )
 
 
-def _solutions(model, prepared, alphas, verbose, told):
+def _solutions(model, prepared, alphas, verbose, told, state):
     """The solutions for `alphas`, as far as callbacks let them be computed; `told` is what all hooks are given."""
     path = model._init_callback_context(task_name="regularization-path", max_subtasks=len(alphas))
     path.call_on_fit_task_begin(**told)
-    steps, solutions = follow_path(prepared, alphas, model.tol, model.max_iter), []
+    steps, solutions = follow_path(prepared, alphas, model.tol, model.max_iter, state), []
     for alpha in alphas:
         task = path.subcontext(task_name=f"alpha={alpha:.6g}")
         task.call_on_fit_task_begin(**told)
         solution = next(steps)
-        model._warn(solution, stacklevel=5)  # user, regularization_path, wrapper, here, _warn
+        model._warn(solution, stacklevel=6)  # user, regularization_path, solve, wrapper, here, _warn
         solutions.append(solution)
         if verbose:
             _report(len(solutions), len(alphas), alpha, solution)

@@ -54,6 +54,15 @@ class StructuredPenalty(Parameterised):
     blocks = False
     scalar_step = True
 
+    def __eq__(self, other):
+        if type(self) is not type(other):
+            return False
+        theirs = other.get_params()
+        return all(np.array_equal(value, theirs[name]) for name, value in self.get_params().items())
+
+    def __hash__(self):
+        return hash(type(self))
+
     def bind(self, alpha, weights, lower, upper, curvature):
         """Join shape and strength for a number of coordinates, that of `weights`."""
         raise NotImplementedError

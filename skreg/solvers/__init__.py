@@ -1,7 +1,9 @@
 """Solvers: each turns a `Problem` into a certified `Solution`."""
 
 from skreg.solvers._block_coordinate_descent import BlockCoordinateDescent, Progress
+from skreg.solvers._covariance import is_worthwhile
 from skreg.solvers._look_ahead import solve_path
+from skreg.solvers._models import GramModel
 from skreg.solvers._prox_newton import ProxNewton, State
 from skreg.solvers._proximal_gradient import ProximalGradient
 from skreg.solvers._semismooth import SemismoothNewton, structured_alpha_max
@@ -9,12 +11,14 @@ from skreg.solvers._strategy import begin_path, path_starts, solve, solve_best, 
 
 __all__ = [
     "BlockCoordinateDescent",
+    "GramModel",
     "Progress",
     "ProxNewton",
     "ProximalGradient",
     "SemismoothNewton",
     "State",
     "begin_path",
+    "is_worthwhile",
     "path_starts",
     "solve",
     "solve_best",

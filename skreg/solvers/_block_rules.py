@@ -12,6 +12,8 @@ and each rule takes the block for which its own is largest. With a penalty, GS a
 in place of g; GSD and GSQ the decrease of their quadratic model plus the penalty.
 """
 
+from typing import Any
+
 import numpy as np
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
@@ -271,7 +273,7 @@ class PenaltyTerms:
         self.kink = self.penalty.derivative(ones, self.pen) - self.bend
         self.smooth = (self.kink == 0) & np.isneginf(self.pen.lower) & np.isposinf(self.pen.upper)
         self.all_smooth = bool(self.smooth.all())
-        self.kernel = None if self.all_smooth else gram_kernel(self.penalty, problem.data.design.cells)
+        self.kernel: Any = None if self.all_smooth else gram_kernel(self.penalty, problem.data.design.cells)
         self.tol = _ROUNDING * problem.data.null.violation
         self.inverses: dict = {}
 

@@ -7,11 +7,14 @@ sum of squared residuals yy - w'q + w'(Hw - q). Path, certificate and intercept 
 import numpy as np
 
 from skreg._problem import Certificate, Solution, dual_gap
-from skreg.penalties import restrict
+from skreg.kernels._gram_path import gram_path_kernel
+from skreg.kernels._specialize import LITTLE, as_kernel_array
+from skreg.penalties import L1, ElasticNet, restrict
 from skreg.solvers._models import GramModel, descend
 from skreg.solvers._newton_finish import newton_step
 
 _SMALL = 100  # size of a support at which an exact step is always taken
+_PATH_SWEEPS = 500  # most sweeps for one point of a path before pivoting is called for
 _COLUMNS = 2000  # columns up to which a path over a taller design is worth the whole Gram matrix
 
 
@@ -84,6 +87,48 @@ def solve(problem, state, tol, max_iter):
         bool(measure <= target),
         0.5 * rss + float(penalty.value(w, pen)),
     )
+
+
+def solve_path(problems, state, tol, max_sweeps=_PATH_SWEEPS):
+    """Solutions of the first problems of decreasing strength, all in one compiled call; none where that does not serve.
+
+    It does for the Lasso and the elastic net without bounds and unpenalised features, from the null model on. Coordinate
+    descent alone: a problem for which `max_sweeps` do not suffice, and those after it, are left to `solve`.
+    """
+    first = problems[0]
+    data, pen, null = first.data, first.pen, first.data.null
+    plain = np.isinf(pen.lower).all() and np.isinf(pen.upper).all() and (pen.weights > 0).all()
+    if type(first.penalty) not in {L1, ElasticNet} or not plain or state.w.any() or not null.gap > 0:
+        return []
+    l1_ratio = getattr(pen, "l1_ratio", 1.0)
+    alphas = np.array([problem.pen.alpha for problem in problems])
+    if not (l1_ratio * alphas > 0).all() or data.design.cells <= LITTLE:
+        return []
+    model, m = state.model, data.n_coordinates
+    columns, q = model.columns, -null.gradient[model.columns]
+    W, G = np.zeros((len(alphas), m)), np.zeros((len(alphas), m))
+    epochs, gaps = np.zeros(len(alphas), dtype=np.int64), np.zeros(len(alphas))
+    local = restrict(pen, columns)
+    own = local._replace(alpha=1.0, weights=np.empty(m))
+    arrays = [as_kernel_array(a) for a in (model.H, q)]
+    after = [as_kernel_array(a) for a in (alphas, local.weights)]
+    kernel = gram_path_kernel(first.penalty)
+    done = kernel(*arrays, null.gap, *after, l1_ratio, own, tol, max_sweeps, W, G, gaps, epochs)
+    if not done:
+        return []
+    W, G, along = W[:done], G[:done], local._replace(alpha=alphas[:done, None])
+    violations = np.abs(W - first.penalty.prox(W - G, 1.0, along)).max(axis=1) / null.violation
+    rss = np.maximum(2.0 * null.gap + np.sum(W * (G - q), axis=1), 0.0)
+    objectives = 0.5 * rss + first.penalty.values(W, along).sum(axis=1)
+    coefs, intercepts = np.zeros((done, m)), np.full(done, null.intercept)
+    coefs[:, columns] = W
+    if model.moments is not None:
+        intercepts -= W @ model.moments
+    state.w, state.b, state.eta, state.gradient = coefs[-1].copy(), float(intercepts[-1]), None, None
+    return [
+        Solution(coef, float(b), max(int(n), 1), float(gap), float(violation), bool(gap <= tol), float(objective))
+        for coef, b, n, gap, violation, objective in zip(coefs, intercepts, epochs, gaps, violations, objectives)
+    ]
 
 
 def _worth_polishing(w, certificate, data):

@@ -13,6 +13,7 @@ import numpy as np
 
 from skreg._threads import one_blas_thread
 from skreg.penalties import restrict
+from skreg.solvers import _covariance as covariance
 from skreg.solvers._models import GramModel, can_pivot
 from skreg.solvers._newton_finish import pivot_from, product
 
@@ -41,6 +42,11 @@ class Point(NamedTuple):
 def solve_path(problems, solver, state):
     """Yield the solutions of convex problems of decreasing strength, each from the ones before."""
     before, done = None, 0
+    if problems and covariance.is_complete(problems[0].data, state):
+        with one_blas_thread():
+            solutions = covariance.solve_path(problems, state, solver.tol)
+        yield from solutions
+        done = len(solutions)
     while done < len(problems):
         with one_blas_thread():
             solutions, before = _solve_some(problems[done:], solver, state, before)

@@ -319,7 +319,9 @@ def _descend(problem, state, slope, gradient, inner, steps=None, sweeps=2_000):
         state.floor = max(0.1 * state.floor, _LEAST_FLOOR) if moved else _FLOOR
         if violation <= inner:
             return
-        if not moved and state.refused > (_REFUSALS if problem.penalty.convex or not problem.penalty.blocks else _STEEPEST):
+        if not moved and state.refused > (
+            _REFUSALS if problem.penalty.convex or not problem.penalty.blocks else _STEEPEST
+        ):
             if not problem.convex and not problem.penalty.blocks:
                 _jump(problem, state, gradient, scale, columns)
             return

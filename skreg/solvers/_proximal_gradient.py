@@ -335,7 +335,11 @@ class CentredModel:
     def polish(self, point, objective):
         """Newton steps on a small support, each up to the first change of sign; None if none descends."""
         xp, pen = self.xp, self.pen
-        if self.loss.multi_output or not hasattr(self.X, "__array_namespace__") or not hasattr(self.penalty, "derivative"):
+        if (
+            self.loss.multi_output
+            or not hasattr(self.X, "__array_namespace__")
+            or not hasattr(self.penalty, "derivative")
+        ):
             return None
         index = xp.nonzero((point.w != 0) & (point.w > pen.lower) & (point.w < pen.upper))[0]
         if not 0 < index.shape[0] <= min(self.X.shape[0], _POLISH):

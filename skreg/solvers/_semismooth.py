@@ -31,6 +31,7 @@ _HARD = 15  # inner steps beyond which it shrinks
 _ACCURACY = 1e-2  # gap of a step's subproblem, as a share of what the step promises
 _MAX_FREE = 2000  # free directions beyond which projecting the dual point costs more than the fit
 _HALVINGS = 30
+_UNBALANCED = 1e-10  # of the size of all slopes: sum of them beyond which the intercept is searched for
 _FAR = 1e6  # least length of a step from a certified point, as a multiple of the unit
 _EXACT = 1e-14  # of the null model's violation: no step from there
 _STRONG = 1e3  # alpha over the sum of all gradients at which none but free directions move
@@ -113,7 +114,7 @@ class _Walk:
     def certificate(self):
         """Duality gap and violation of the current point, whose intercept is moved to its own optimum first."""
         data, state, penalty, pen = self.data, self.state, self.penalty, self.pen
-        self.slope = slope = _balance(data, state)
+        self.slope = slope = self._balanced()
         if state.gradient is None:
             state.gradient = data.gradient(slope)
         violations = penalty.violation(state.w, state.gradient, np.ones(1), pen)
@@ -128,6 +129,18 @@ class _Walk:
                 total = bracket + float(_loss_gap(data, state.eta, c * dual))
                 gap = min(gap, total) if np.isfinite(total) else gap
         return Certificate(max(gap, 0.0), float(violations.max(initial=0.0)), violations)
+
+    def _balanced(self):
+        """As `_balance`; where its Newton steps fail, by the search that finds the null model's intercept."""
+        data, state = self.data, self.state
+        slope = _balance(data, state)
+        if data.fit_intercept and abs(data.weight @ slope) > _UNBALANCED * (data.weight @ np.abs(slope)):
+            b = data.loss.null_intercept(data.y, data.weight, state.eta - state.b)
+            eta = state.eta + (b - state.b)
+            new = data.loss.gradient(data.y, eta)
+            if abs(data.weight @ new) < abs(data.weight @ slope):
+                state.b, state.eta, state.gradient, slope = b, eta, None, new
+        return slope
 
     def _feasible(self, slope):
         """The dual point moved onto the constraints of the intercept and the free directions; None if that is dear.
@@ -183,7 +196,7 @@ class _Walk:
         data, state = self.data, self.state
         curvature = data.loss.curvature(data.y, state.eta)
         if self.sigma is None:
-            typical = float(np.mean(data.curvature)) * float(data.weight @ curvature)
+            typical = float(np.mean(data.curvature)) * (data.loss.curvature_bound or float(data.weight @ curvature))
             self.unit = 1.0 / typical if typical > 0 else 1.0
             self.sigma = _FIRST_LENGTH * self.unit
         if covariance.is_worthwhile(data) or covariance.is_complete(data, state):

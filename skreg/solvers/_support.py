@@ -10,6 +10,7 @@ from skreg.kernels._specialize import as_kernel_array
 
 _CHANGED = 0.25  # share of the factored coordinates that may join, and likewise leave, before a factor is made anew
 _SINGULAR = 1e-13  # ratio of the smallest to the largest pivot below which a matrix counts as singular
+_AT_ONCE = 0.06  # ... and share that may do so at once: one by one is slower than a new factor
 _FEW = 16  # coordinates that may always join or leave
 
 
@@ -93,6 +94,8 @@ class SupportFactor:
             self.place = np.concatenate([self.place, np.full(len(H) - len(self.place), -1)])
         joined = support[self.place[support] < 0]
         room = self.borders.shape[1]
+        if len(joined) > max(_FEW, _AT_ONCE * self.size):
+            return False
         if self.size + len(joined) > len(self.base) or self.size + len(joined) - len(support) > room:
             return False
         return all(self._append(H, bend[j], j) for j in joined)

@@ -99,6 +99,7 @@ class AdaptiveLasso(RegressorMixin, SparseLinearModel):
     4
     """
 
+    _pose_depends_on_rows = True
     _parameter_constraints = constraints(
         gamma=[Interval(Real, 0, None, closed="left")],
         pilot=[HasMethods(["fit"]), None],

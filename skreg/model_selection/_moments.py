@@ -1,0 +1,162 @@
+"""Cross-validation of the squared loss on moments: the rows are read once, whatever the number of folds.
+
+With rows and target centred about the means of the whole data, S = sum of w x x', t = sum of w x y and so on are
+additive over rows: those of a fold's training rows are the total less the fold's, recentred about its own means. Paths
+and scores are made of these alone (J. H. Friedman, T. Hastie, R. Tibshirani 2010, section 2.2, on one data set).
+"""
+
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+
+from skreg._base import follow_path
+from skreg._design import DesignMatrix
+from skreg._problem import Data, Null
+from skreg._threads import in_parallel, n_threads
+from skreg.solvers import GramModel, State, is_worthwhile
+
+_BLOCK = 2**19  # numbers in a block of rows
+_CONSTANT = 1e-12  # variance over that on all rows below which a column is constant on some, but for rounding
+
+
+class Moments(NamedTuple):
+    """Sums over rows, each times its weight, of centred data: of 1, x, y, x x', x y and y y."""
+
+    weight: float
+    x: np.ndarray
+    y: float
+    xx: np.ndarray
+    xy: np.ndarray
+    yy: float
+
+    def less(self, other):
+        """The moments of the rows that `other` does not have."""
+        return Moments(*(a - b for a, b in zip(self, other)))
+
+    def mean_square(self, coef, intercept):
+        """Mean squared residuals of linear models, coefficients of shape (n_models, n_features), on these rows."""
+        squares = np.einsum("kj,kj->k", coef @ self.xx, coef) + intercept**2 * self.weight + self.yy
+        return (squares + 2 * (coef @ self.x * intercept - coef @ self.xy - intercept * self.y)) / self.weight
+
+
+def applies(model, prepared):
+    """Whether the paths of all folds can be made of moments: the squared loss on more rows than columns, dense."""
+    data = prepared.data
+    return (
+        isinstance(data, Data)
+        and isinstance(data.y, np.ndarray)
+        and data.y.ndim == 1
+        and is_worthwhile(data)
+        and not data.design.is_sparse
+        and data.design.scale is None
+        and type(data.design.X) is np.ndarray
+        and data.offset is None
+        and not model._pose_depends_on_rows
+        and prepared.penalty.convex
+    )
+
+
+def fold_scores(model, prepared, folds, alphas):
+    """Minus the mean squared error of each alpha on each fold, and where the path on the whole data starts.
+
+    None where the folds are not of a kind to do it so: where a splitter leaves rows out of both sides, for instance.
+    """
+    data = prepared.data
+    centre = (data.design.means(data.weight), float(data.weight @ data.y)) if data.fit_intercept else (0.0, 0.0)
+    held = [_moments(data, test, *centre) for _, test in folds]
+    for train, test in folds:
+        if len(train) + len(test) != len(data.y):
+            return None
+    total = _moments(data, np.arange(len(data.y)), *centre) if not _is_partition(folds, len(data.y)) else _sum(held)
+    scores = []
+    for fold in held:
+        train = total.less(fold)
+        if not train.weight > 0 or not fold.weight > 0:
+            return None
+        varied = train.xx.diagonal() - train.x**2 / train.weight
+        constant = varied / train.weight <= _CONSTANT * total.xx.diagonal() / total.weight
+        part = replace(prepared, data=_without_rows(data, train, constant))
+        state = _state(part.data, train, constant)
+        solutions = list(follow_path(part, alphas, model.tol, model.max_iter, state))
+        for solution in solutions:
+            model._warn(solution, stacklevel=3)
+        coef = np.stack([solution.coef for solution in solutions])
+        intercept = np.array([solution.intercept for solution in solutions])
+        scores.append(-fold.mean_square(coef, intercept))
+    varied = total.xx.diagonal() - total.x**2 / total.weight
+    constant = varied <= _CONSTANT * _CONSTANT * (varied + total.weight * centre[0] ** 2)
+    return scores, _state(data, total, constant, centre[0])
+
+
+def _is_partition(folds, n_samples):
+    rows = np.concatenate([test for _, test in folds])
+    return len(rows) == n_samples and len(np.unique(rows)) == n_samples
+
+
+def _sum(parts):
+    return Moments(*(sum(values) for values in zip(*parts)))
+
+
+def _moments(data, rows, mean_x, mean_y):
+    """Moments of some rows about the means of all."""
+    size = max(_BLOCK // data.design.n_features, 16)
+
+    def part(share):
+        xx = np.zeros((data.design.n_features, data.design.n_features))
+        x, xy = np.zeros(data.design.n_features), np.zeros(data.design.n_features)
+        for start in range(share.start, share.stop, size):
+            chosen = rows[start : min(start + size, share.stop)]
+            root = np.sqrt(data.weight[chosen])
+            X = (data.design.X[chosen] - mean_x) * root[:, None]
+            y = (data.y[chosen] - mean_y) * root
+            xx += X.T @ X
+            x += root @ X
+            xy += y @ X
+        return x, xx, xy
+
+    count = n_threads()
+    bounds = [len(rows) * k // count for k in range(count + 1)]
+    parts = in_parallel(part, [slice(a, b) for a, b in zip(bounds[:-1], bounds[1:])])
+    x, xx, xy = (sum(values) for values in zip(*parts))
+    weight, y = data.weight[rows], data.y[rows] - mean_y
+    return Moments(float(weight.sum()), x, float(weight @ y), xx, xy, float(weight @ (y * y)))
+
+
+class _NoRows(DesignMatrix):
+    """The size of a design whose rows are not needed any more."""
+
+    def __init__(self, n_samples, n_features):
+        self.X, self.scale = None, None
+        self.n_samples, self.n_features = n_samples, n_features
+
+    @property
+    def cells(self):
+        return self.n_samples * self.n_features
+
+
+def _without_rows(data, train, constant):
+    """The data of a fold, of which nothing but the null model is known."""
+    part = replace(data, design=_NoRows(*data.design.X.shape), y=data.y)
+    mean_y = train.y / train.weight if data.fit_intercept else 0.0
+    mean_x = train.x / train.weight if data.fit_intercept else 0.0 * train.x
+    gradient = -(train.xy / train.weight - mean_x * mean_y)
+    gradient[constant] = 0.0
+    gap = max(0.5 * (train.yy / train.weight - mean_y**2), 0.0)
+    vars(part)["null"] = Null(mean_y, gradient, gap, float(np.abs(gradient).max(initial=0.0)))
+    return part
+
+
+def _state(data, train, constant, centre=0.0):
+    """Where a path starts, its whole Gram matrix at hand; columns are about `centre`."""
+    state = State(data)
+    model = state.model = GramModel(data, np.ones(len(data.y)))
+    mean = train.x / train.weight if data.fit_intercept else 0.0 * train.x
+    model.H = train.xx / train.weight - np.outer(mean, mean)
+    model.H[constant, :] = 0.0
+    model.H[:, constant] = 0.0
+    model.columns = np.arange(data.n_coordinates)
+    model.place = model.columns.copy()
+    if data.fit_intercept:
+        model.means = model.moments = mean + centre
+    return state

@@ -12,6 +12,7 @@ from skreg.group import MultiTaskLasso as MultiTaskLasso
 from skreg.group import SlopeRegressor as SlopeRegressor
 from skreg.group import SparseGroupLasso as SparseGroupLasso
 from skreg.group import SparseGroupLassoClassifier as SparseGroupLassoClassifier
+from skreg.model_selection import PathCV as PathCV
 from skreg.model_selection._named import AdaptiveLassoCV as AdaptiveLassoCV
 from skreg.model_selection._named import ElasticNetCV as ElasticNetCV
 from skreg.model_selection._named import GroupLassoCV as GroupLassoCV
@@ -19,7 +20,6 @@ from skreg.model_selection._named import LassoCV as LassoCV
 from skreg.model_selection._named import SparseClassifierCV as SparseClassifierCV
 from skreg.model_selection._named import SparseGroupLassoCV as SparseGroupLassoCV
 from skreg.model_selection._named import SparseRegressorCV as SparseRegressorCV
-from skreg.model_selection import PathCV as PathCV
 from skreg.sparse import AdaptiveLasso as AdaptiveLasso
 from skreg.sparse import ElasticNet as ElasticNet
 from skreg.sparse import Lasso as Lasso

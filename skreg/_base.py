@@ -24,6 +24,7 @@ from skreg._backend import (
 )
 from skreg._design import DesignMatrix, as_design
 from skreg._problem import Data, Problem
+from skreg._threads import one_blas_thread
 from skreg.losses import get_loss
 from skreg.penalties import get_penalty
 from skreg.solvers import (
@@ -242,7 +243,8 @@ class SparseLinearModel(CallbackSupport, BaseEstimator):
         task = self._init_callback_context(max_subtasks=max_subtasks)
         with unchanged_on_error(self):
             task.call_on_fit_task_begin(**told)
-            yield
+            with one_blas_thread():
+                yield
             task.call_on_fit_task_end(**told, reconstruction_attributes={})
 
     def _told(self, X, y, sample_weight, offset):

@@ -20,7 +20,7 @@ import numpy as np
 from skreg._design import DesignMatrix
 from skreg._threads import one_blas_thread
 from skreg.losses import Loss
-from skreg.penalties import Params, SeparablePenalty
+from skreg.penalties import GroupPenalty, SeparablePenalty
 
 _ROUNDING = 1e-12  # of the null model's violation: gradients of unpenalised coordinates below it count as zero
 _MAX_FREE = 2000  # unpenalised coordinates beyond which projecting the dual point costs more than the fit
@@ -129,8 +129,8 @@ class Problem:
     """Data with a penalty bound to it."""
 
     data: Data
-    penalty: SeparablePenalty
-    pen: Params
+    penalty: SeparablePenalty | GroupPenalty
+    pen: Any
 
     @property
     def convex(self):

@@ -172,7 +172,9 @@ class ExclusiveLasso(StructuredRegressor):
             count = np.bincount(groups.indices, minlength=X.shape[1])
             column = int(np.argmax(count > 1))
             name = column if names is None else repr(str(names[column]))
-            raise ValueError(f"groups of ExclusiveLasso must not overlap; the column {name} is in {count.max()} groups.")
+            raise ValueError(
+                f"groups of ExclusiveLasso must not overlap; the column {name} is in {count.max()} groups."
+            )
         return groups
 
     def _prepare(self, X, y, sample_weight=None, offset=None, n_outputs=1):

@@ -31,7 +31,7 @@ def gram_path(H, q, null_gap, alphas, weights, l1_ratio, pen, tol, max_epochs, W
     """Solve for decreasing `alphas`, each from the one before, to relative duality gaps of at most `tol`.
 
     ``pen.alpha`` is 1 and ``pen.weights`` a buffer for the strengths. Coefficients and gradients go to the rows of `W`
-    and `G`, gaps and sweeps to `gaps` and `epochs`. Returns how many alphas were solved within `max_epochs` sweeps each.
+    and `G`, gaps and sweeps to `gaps` and `epochs`. Returns how many alphas took no more than `max_epochs` sweeps each.
     """
     w, grad = np.zeros(q.shape[0]), -q
     largest = 0.0

@@ -9,6 +9,7 @@ from sklearn.base import clone
 
 from skreg._backend import get_namespace, to_numpy
 from skreg._base import follow_path
+from skreg._threads import one_blas_thread
 
 
 @dataclass(frozen=True)
@@ -219,7 +220,8 @@ def _solutions(model, prepared, alphas, verbose, told, state):
     for alpha in alphas:
         task = path.subcontext(task_name=f"alpha={alpha:.6g}")
         task.call_on_fit_task_begin(**told)
-        solution = next(steps)
+        with one_blas_thread():
+            solution = next(steps)
         model._warn(solution, stacklevel=6)  # user, regularization_path, solve, wrapper, here, _warn
         solutions.append(solution)
         if verbose:

@@ -63,7 +63,9 @@ class Exclusive(StructuredPenalty):
         """Join groups and strength."""
         label = np.asarray(self.labels, dtype=np.int64)
         if label.shape != (weights.shape[0],):
-            raise ValueError(f"labels must have one entry a feature, shape ({weights.shape[0]},); got shape {label.shape}.")
+            raise ValueError(
+                f"labels must have one entry a feature, shape ({weights.shape[0]},); got shape {label.shape}."
+            )
         return ExclusiveParams(float(alpha), weights, lower, upper, label)
 
     def _norms(self, w, pen):

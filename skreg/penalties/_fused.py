@@ -76,7 +76,7 @@ class Fused(StructuredPenalty):
             raise ValueError(f"l1_ratio must be between 0 and 1 inclusive; got {self.l1_ratio!r}.")
         p = weights.shape[0]
         edges = graph_edges(self.edges, p)
-        chain = len(edges) == p - 1 and bool((np.sort(edges, axis=0) == np.c_[: p - 1, 1:p]).all())
+        chain = np.array_equal(np.sort(edges.min(axis=1, initial=p)), np.arange(p - 1))
         chain = chain and bool((np.abs(np.diff(edges)) == 1).all())
         return FusedParams(float(alpha), weights, lower, upper, float(self.l1_ratio), edges, chain)
 

@@ -1,5 +1,7 @@
 """The quadratic model of a working set of groups in residual form: for sets wider than the data is long."""
 
+from typing import Any
+
 import numpy as np
 
 from skreg.kernels._block_cd import residual_block_kernel
@@ -71,8 +73,8 @@ class BlockModel:
         self.weight = data.weight * curvature
         self.total = float(self.weight.sum())
         self.centred = data.fit_intercept and self.total > 0
-        self.means = np.zeros(data.n_coordinates) if self.centred else None
-        self.moments = None
+        self.means: Any = np.zeros(data.n_coordinates) if self.centred else None
+        self.moments: Any = None
         self.blocks: dict = {}  # by number of the group: its matrix, and the largest eigenvalue
 
     def extend(self, coordinates):
@@ -97,7 +99,7 @@ class BlockModel:
         return False
 
     def minimise(self, w, gradient, slope, penalty, pen, tol, aim=None, max_epochs=2_000):
-        """As `GramModel.minimise`: sweeps over the groups that are not 0, with extrapolation, between sweeps over all."""
+        """As `GramModel.minimise`: between sweeps over all groups, extrapolated ones over those that are not 0."""
         pen = restrict(pen, self.columns)
         order, starts = group_layout(pen)
         H, offsets, bounds = self._blocks(pen, order, starts)

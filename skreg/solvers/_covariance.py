@@ -92,8 +92,8 @@ def solve(problem, state, tol, max_iter):
 def solve_path(problems, state, tol, max_sweeps=_PATH_SWEEPS):
     """Solutions of the first problems of decreasing strength, all in one compiled call; none where that does not serve.
 
-    It does for the Lasso and the elastic net without bounds and unpenalised features, from the null model on. Coordinate
-    descent alone: a problem for which `max_sweeps` do not suffice, and those after it, are left to `solve`.
+    It does for the Lasso and the elastic net without bounds and unpenalised features, from the null model on. By
+    coordinate descent alone: a problem for which `max_sweeps` do not suffice, and those after it, are left to `solve`.
     """
     first = problems[0]
     data, pen, null = first.data, first.pen, first.data.null

@@ -38,7 +38,8 @@ _ROUNDS = 5  # most times that candidates are looked at between two passes over 
 _ROUNDING = 1e-15  # of the null model's violation: no subproblem is asked for more
 _ENOUGH = 1.0  # share of tol to which a subproblem is solved where each digit costs more sweeps
 _NEWTON_STEPS = 20  # most Newton steps between two passes over the data
-_SHORTEST = 0.1  # step below which a model with a non-convex penalty of groups is steepened instead
+_SLOW = 0.3  # share of the violation left, above which models of concave groups take turns with the groups present
+_SHORTEST = 0.1  # step below which a model of concave groups is steepened instead
 _STEEPER = 8.0  # factor of its curvature then, ...
 _STEEPEST = 3  # ... so many times, before an upper bound of the curvature takes its place
 
@@ -303,10 +304,15 @@ def _descend(problem, state, slope, gradient, inner, steps=None, sweeps=2_000):
         state.eta = data.predictor(state.w, state.b)
         return
     violation, exact = _violation(problem, model, state, gradient, slope, _scale(problem, state, columns)), False
+    concave, slow = _is_concave(problem.penalty), True
     for _ in range(steps):
         before, (start, _) = state.w[columns], model.profiled(gradient, slope)
-        moved = _newton_step(problem, state, model, slope, gradient, inner, exact)
-        if not moved and problem.penalty.blocks and not problem.penalty.convex:
+        slow, moved = concave and not slow and state.contraction > _SLOW, False
+        if slow:
+            moved = active_newton(problem, state, slope, gradient, columns)
+        if not moved:
+            moved = _newton_step(problem, state, model, slope, gradient, inner, exact)
+        if not moved and concave and not slow:
             moved = active_newton(problem, state, slope, gradient, columns)
         slope = loss.gradient(data.y, state.eta)
         gradient = data.gradient(slope, columns)
@@ -393,7 +399,7 @@ def _model_curvature(problem, state):
         return curvature * 10.0**state.refused
     if not problem.penalty.convex and loss.piecewise:
         return np.full_like(curvature, bound)
-    if problem.penalty.blocks and not problem.penalty.convex and state.refused < _STEEPEST:
+    if _is_concave(problem.penalty) and state.refused < _STEEPEST:
         return np.clip(curvature * _STEEPER**state.refused, _LEAST_FLOOR * bound, bound)
     if state.refused:
         return np.full_like(curvature, bound)
@@ -404,7 +410,12 @@ def _refusals(problem, state, moved):
     """Number of refused steps in a row; under a non-convex penalty of groups steps that lead down count backwards."""
     if not moved:
         return state.refused + 1
-    return 0 if problem.penalty.convex or not problem.penalty.blocks else max(min(state.refused, _STEEPEST) - 1, 0)
+    return max(min(state.refused, _STEEPEST) - 1, 0) if _is_concave(problem.penalty) else 0
+
+
+def _is_concave(penalty):
+    """Whether it is a non-convex penalty of groups."""
+    return penalty.blocks and not penalty.convex
 
 
 def _violation(problem, model, state, gradient, slope, scale):
@@ -434,7 +445,7 @@ def _newton_step(problem, state, model, slope, gradient, inner, exact):
     noise = 1e-15 * abs(before)
     if not np.any(direction) or predicted > noise:
         return False
-    length, shortest = 1.0, 1e-10 if penalty.convex or not penalty.blocks else _SHORTEST
+    length, shortest = 1.0, _SHORTEST if _is_concave(penalty) else 1e-10
     while length > shortest:
         eta = state.eta + length * direction
         point = old + length * step

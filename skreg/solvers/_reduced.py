@@ -46,7 +46,7 @@ class ResidualForm:
         return ReducedColumns(self, structure)
 
     def reduced(self, structure):
-        """This matrix on a subspace; that of the last one is kept."""
+        """H on a subspace; that of the last one is kept."""
         if self._last is None or not structure.same_subspace(self._last[0]):
             self._last = structure, self._on(structure)
         return self._last[1]
@@ -88,7 +88,12 @@ class Reduced:
     """H on the subspace of a structure: A'HA for w = A u."""
 
     size: np.ndarray  # coordinates of each block
-    gram: np.ndarray
+    _gram: Any = None
+
+    @property
+    def gram(self):
+        """A'HA."""
+        return self._gram
 
     def solve(self, rhs, structure, sigma):
         """Solution t of (A'HA + A'A / sigma + bend) t = rhs; None where the matrix is not positive definite."""
@@ -125,7 +130,6 @@ class ReducedColumns(Reduced):
         self.means = np.bincount(block, sign * form.means[index])
         if not form.data.design.is_sparse and self.means.any():
             self.rows = self.rows - self.means[:, None]
-        self._gram: Any = None
 
     @property
     def _drift(self):
@@ -188,7 +192,7 @@ class ReducedGram(Reduced):
         self.size = np.bincount(block).astype(float)
         self.A = sp.csr_array((sign, (index, block)), shape=(len(form.H), len(self.size)))
         self.rows = self.A.T @ form.H
-        self.gram = self.rows @ self.A
+        self._gram = self.rows @ self.A
 
     def against(self, a):
         """As `ReducedColumns.against`."""

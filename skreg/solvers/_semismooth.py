@@ -4,9 +4,10 @@ A step x from w minimises, for the loss's gradient g and second derivatives H = 
 
     g'x + x'Hx / 2 + |x|^2 / (2 sigma) + penalty(w + x).
 
-With any e for the argument of Hx, its dual value is that of x(e) = prox_{sigma penalty}(w - sigma (g + He)) - w, and the
-two differ by (e - x)'H(e - x) / 2. The dual is smooth, and on the subspace of w + x(e) (see `Structure`) quadratic:
-Newton's method with a line search converges from everywhere, and ends in finitely many steps for polyhedral penalties.
+With any e for the argument of Hx, the minimiser is x(e) = prox_{sigma penalty}(w - sigma (g + He)) - w, and primal and
+dual value differ by (e - x)'H(e - x) / 2. The dual is smooth, and quadratic on the subspace of w + x(e) (see
+`Structure`): Newton's method with a line search converges from everywhere, and ends in finitely many steps for
+polyhedral penalties.
 For the squared loss the outer loop is the proximal point method, and longer sigma mean fewer steps.
 """
 
@@ -108,7 +109,8 @@ class _Walk:
         self.free = self.penalty.free(self.pen)
         self.form: Any = None
         self.slope: Any = None
-        self.sigma = None
+        self.sigma: Any = None
+        self.unit = 1.0
         state.eta = state.gradient = None
 
     def certificate(self):
@@ -170,7 +172,7 @@ class _Walk:
 
     def step(self, target):
         """Go to a better point; False where rounding leaves none."""
-        data, state, quadratic = self.data, self.state, self.data.loss.quadratic
+        state, quadratic = self.state, self.data.loss.quadratic
         if self.form is None or not quadratic:
             self.form = self._form()
         gradient, own = self._profiled()

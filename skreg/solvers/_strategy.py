@@ -146,8 +146,8 @@ def lasso_twin(problem):
     if not penalised.any() or pen.alpha <= 0:
         return None
     if problem.penalty.blocks:
-        penalty = RadialPenalty(L1(), problem.penalty.labels)
-        return Problem(data, penalty, penalty.bind(pen.alpha, pen.weights, pen.lower, pen.upper, None))
+        radial = RadialPenalty(L1(), problem.penalty.labels)
+        return Problem(data, radial, radial.bind(pen.alpha, pen.weights, pen.lower, pen.upper, None))
     curvature = np.array([np.median(data.penalty_curvature[penalised])])
     bounds = np.array([-np.inf]), np.array([np.inf])
     low, high = -300.0, 300.0  # log10 of the gradient; alpha_max grows with it

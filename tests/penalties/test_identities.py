@@ -86,6 +86,7 @@ def test_prox_scales_with_its_units(power, z, strength, step):
         assume(abs(z) == 0 or abs(z) > 1e-100)
         np.testing.assert_allclose(scaled, c * one, rtol=1e-14)
 
+
 @pytest.mark.parametrize("curvature", [np.ones(1), np.linspace(0.1, 3.0, 200)], ids=["one", "each"])
 def test_violation_of_the_l1_norm_looks_at_every_coordinate_that_may_move(curvature):
     rng = np.random.default_rng(0)

@@ -3,6 +3,7 @@
 from contextlib import contextmanager
 
 import numpy as np
+from sklearn.utils import _safe_indexing as safe_indexing
 from sklearn.utils._array_api import (
     check_same_namespace,
     get_namespace,
@@ -23,6 +24,7 @@ __all__ = [
     "get_namespace_and_device",
     "is_numpy",
     "move_to",
+    "safe_indexing",
     "threadpool_controller",
     "to_numpy",
 ]

@@ -3,6 +3,7 @@
 import ctypes
 import os
 import platform
+import re
 import sys
 import time
 import warnings
@@ -143,9 +144,11 @@ def cases():
         PolynomialFeatures(2, include_bias=False),
         StandardScaler(),
     )
+    names = load_breast_cancer().feature_names
     cancer = split("breast cancer", *load_breast_cancer(return_X_y=True), StandardScaler())
     digits = split("digits", *load_digits(return_X_y=True), MinMaxScaler())
     regressor, classifier = skreg.SparseRegressor, skreg.SparseClassifier
+    quantities = [re.sub("^(mean|worst) | error$", "", name) for name in names]  # each with mean, error and worst
     return [
         Case(diabetes, skreg.Lasso(alpha=3.0), "R2", r2_score, SklearnLasso(alpha=3.0, tol=1e-6)),
         Case(diabetes, skreg.AdaptiveLasso(alpha=0.5), "R2", r2_score),
@@ -167,6 +170,7 @@ def cases():
             same=False,
         ),
         Case(cancer, classifier(alpha=0.01), "accuracy", accuracy_score, l1_logistic(0.01, cancer)),
+        Case(cancer, skreg.GroupLassoClassifier(quantities, alpha=0.01), "accuracy", accuracy_score),
         Case(
             digits,
             classifier(loss="multinomial", alpha=0.0015),
@@ -215,7 +219,7 @@ def run(model, case):
     )
 
 
-HEADER = f"{'model':<37}{'score':<12}{'held out':>8}{'non-zeros':>11}{'certificate':>13}  {'first fit':>9}{'refit':>8}"
+HEADER = f"{'model':<43}{'score':<12}{'held out':>8}{'non-zeros':>11}{'certificate':>13}  {'first fit':>9}{'refit':>8}"
 FOOTNOTE = """
 certificate   relative duality gap, or relative KKT violation where the penalty is not convex
 first fit     seconds, with compiling or loading kernels; refit: the same fit again
@@ -227,7 +231,7 @@ def row(name, score_name, result):
     """One line of the table."""
     nonzeros = f"{result.nonzeros}/{result.model.coef_.size}"
     return (
-        f"{name:<37}{score_name:<12}{result.score:>8.3f}{nonzeros:>11}{certificate(result.model):>13}"
+        f"{name:<43}{score_name:<12}{result.score:>8.3f}{nonzeros:>11}{certificate(result.model):>13}"
         f"{' ' if result.converged else '!'} {result.first:>9.4f}{result.again:>8.4f}"
     )
 

@@ -25,7 +25,7 @@ def groups_from_transformer(transformer):
     Returns
     -------
     ndarray of str, shape (n_features_out,), dtype object
-        Name of the group of each output column: that of the input column, after "transformer__" for each
+        Name of the group of each output column: that of the input column, after ``"transformer__"`` for each
         `ColumnTransformer` and `FeatureUnion` on the way.
 
     Raises

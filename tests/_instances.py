@@ -17,6 +17,9 @@ CLASSES = [
 # These take a 2-D y alone, and no bounds: tests/group/test_multi_task.py holds their contracts.
 MULTI_TASK = [cls for cls in CLASSES if not cls().__sklearn_tags__().target_tags.single_output]
 
+# These have no weights and bounds of single features: tests/group/test_structured.py holds their contracts.
+STRUCTURED = [skreg.ExclusiveLasso, skreg.FusedLasso, skreg.SlopeRegressor]
+
 SMALL = dict(alpha=1e-3, tol=1e-10)  # coefficients are not zero here; at alpha=1 most checks see an empty model
 
 # Non-convex penalties drive coefficients along nearly doubled columns (float32 data) to 1e5, where rounding alone
@@ -44,7 +47,7 @@ EXTRA = {
         dict(l1_ratio=0.3),
         dict(loss="huber", l1_ratio=0.5, standardize=True),
         dict(loss="gamma", l1_ratio=0.1),
-        dict(edges=[[0, 0]][:0], l1_ratio=1.0, warm_start=True),
+        dict(edges=[], l1_ratio=1.0, warm_start=True),
     ],
     "ExclusiveLasso": [dict(groups=1, standardize=True), dict(loss="poisson"), dict(loss="huber", fit_intercept=False)],
     "AdaptiveLasso": [dict(gamma=2.0, standardize=True), dict(pilot=skreg.Lasso(alpha=1e-2, tol=1e-10))],
@@ -89,10 +92,6 @@ CONTRACTED = [  # what the contracts run on: every class, loss and kind of penal
     skreg.Lasso(alpha=0.05, standardize=True, positive=True, **TIGHT),
     skreg.ElasticNet(alpha=0.05, l1_ratio=0.7, **TIGHT),
     skreg.AdaptiveLasso(alpha=0.05, **TIGHT),
-    skreg.SlopeRegressor(alpha=0.03, **TIGHT),
-    skreg.SlopeRegressor(alpha=0.01, lambdas="oscar", loss="huber", **TIGHT),
-    skreg.FusedLasso(alpha=0.05, l1_ratio=0.4, **TIGHT),
-    skreg.ExclusiveLasso(alpha=0.05, **TIGHT),
     skreg.SparseRegressor(penalty="mcp", alpha=0.05, **TIGHT),
     skreg.SparseRegressor(loss="huber", alpha=0.03, **TIGHT),
     skreg.SparseRegressor(loss="poisson", alpha=0.05, standardize=True, **TIGHT),

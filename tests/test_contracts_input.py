@@ -9,10 +9,10 @@ from sklearn.base import clone, is_classifier, is_regressor
 import skreg
 from skreg.losses import Huber, Logistic, Tweedie
 from skreg.penalties import MCP
-from tests._instances import CLASSES, CONTRACTED, MULTI_TASK, label, make_data
+from tests._instances import CLASSES, CONTRACTED, MULTI_TASK, STRUCTURED, label, make_data
 
 every_estimator = pytest.mark.parametrize("estimator", CONTRACTED, ids=label)
-every_class = pytest.mark.parametrize("cls", [cls for cls in CLASSES if cls not in MULTI_TASK])
+every_class = pytest.mark.parametrize("cls", [cls for cls in CLASSES if cls not in {*MULTI_TASK, *STRUCTURED}])
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])

@@ -100,9 +100,9 @@ class ExclusiveLasso(StructuredRegressor):
     >>> from skreg import ExclusiveLasso
     >>> X, y = load_diabetes(return_X_y=True, as_frame=True)
     >>> groups = {"person": ["age", "sex", "bmi", "bp"], "serum": ["s1", "s2", "s3", "s4", "s5", "s6"]}
-    >>> model = ExclusiveLasso(groups, alpha=10.0, standardize=True).fit(X, y)
+    >>> model = ExclusiveLasso(groups, alpha=1.0, standardize=True).fit(X, y)
     >>> X.columns[model.coef_ != 0].tolist()
-    []
+    ['bmi', 'bp', 's5']
     """
 
     _parameter_constraints = {

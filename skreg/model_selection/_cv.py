@@ -8,11 +8,11 @@ from joblib import Parallel, delayed
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, _fit_context, clone, is_classifier
 from sklearn.metrics import get_scorer
 from sklearn.model_selection import ParameterGrid, check_cv
-from sklearn.utils import _safe_indexing, get_tags, indexable
+from sklearn.utils import get_tags, indexable
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
-from skreg._backend import Interval, StrOptions
+from skreg._backend import Interval, StrOptions, safe_indexing
 from skreg._base import check_sample_weight, fitted_attributes, follow_path
 from skreg._threads import one_blas_thread
 from skreg.model_selection import _moments as moments
@@ -381,7 +381,7 @@ def _fold_scores(model, X, y, sample_weight, offset, train, test, alphas, scorer
 
 
 def _part(x, rows):
-    return None if x is None else _safe_indexing(x, rows)
+    return None if x is None else safe_indexing(x, rows)
 
 
 def _deviance_scores(fold, prepared, solutions, X, y, sample_weight, offset):

@@ -32,6 +32,8 @@ _HARD = 15  # inner steps beyond which it shrinks
 _ACCURACY = 1e-2  # gap of a step's subproblem, as a share of what the step promises
 _MAX_FREE = 2000  # free directions beyond which projecting the dual point costs more than the fit
 _HALVINGS = 30
+_LITTLE = 1e-9  # of the largest curvature: below it a column may be constant
+_CONSTANT = 1e-25  # variance over squared mean below which it is
 _UNBALANCED = 1e-10  # of the size of all slopes: sum of them beyond which the intercept is searched for
 _FAR = 1e6  # least length of a step from a certified point, as a multiple of the unit
 _EXACT = 1e-14  # of the null model's violation: no step from there
@@ -107,6 +109,7 @@ class _Walk:
         self.problem, self.state = problem, state
         self.data, self.penalty, self.pen = problem.data, problem.penalty, problem.pen
         self.free = self.penalty.free(self.pen)
+        self.constant = _constant_columns(problem.data)
         self.form: Any = None
         self.slope: Any = None
         self.sigma: Any = None
@@ -119,6 +122,7 @@ class _Walk:
         self.slope = slope = self._balanced()
         if state.gradient is None:
             state.gradient = data.gradient(slope)
+            state.gradient[self.constant] = 0.0  # but for rounding
         violations = penalty.violation(state.w, state.gradient, np.ones(1), pen)
         dual = self._feasible(slope)
         gap = np.inf
@@ -209,7 +213,9 @@ class _Walk:
     def _profiled(self):
         """Gradient over the coefficients when the intercept moves with them, and the intercept's own."""
         own = float(self.data.weight @ self.slope)
-        return self.state.gradient - own * self.form.means, own
+        gradient = self.state.gradient - own * self.form.means
+        gradient[self.constant] = 0.0
+        return gradient, own
 
     def _follow(self, w, own):
         """Intercept and predictor that go with new coefficients."""
@@ -315,6 +321,15 @@ class _Walk:
         state.b, state.eta = self._follow(w, own)
         state.w, state.gradient = w, None
         return self._better(best, target)
+
+
+def _constant_columns(data):
+    """Columns that the intercept explains."""
+    suspect = data.curvature <= _LITTLE * data.curvature.max(initial=0.0)
+    if not (data.fit_intercept and suspect.any()):
+        return np.empty(0, dtype=np.int64)
+    means = data.design.rmatvec(data.weight)
+    return np.flatnonzero(suspect & (data.curvature <= _CONSTANT * means**2))
 
 
 def structured_alpha_max(problem):

@@ -10,7 +10,6 @@ from skreg.kernels._specialize import as_kernel_array
 
 _CHANGED = 0.25  # share of the factored coordinates that may join, and likewise leave, before a factor is made anew
 _SINGULAR = 1e-13  # ratio of the smallest to the largest pivot below which a matrix counts as singular
-_AT_ONCE = 0.06  # ... and share that may do so at once: one by one is slower than a new factor
 _FEW = 16  # coordinates that may always join or leave
 
 
@@ -35,6 +34,8 @@ class SupportFactor:
         Where each coordinate stands in `base`, or -1.
     packed : ndarray
         U, column by column.
+    upper : ndarray
+        Its first rows and columns, as factored at once: for many right-hand sides.
     borders : ndarray of shape (capacity, room)
         Columns of V, for the coordinates that left at some time.
     border : ndarray of shape (capacity,)
@@ -44,6 +45,7 @@ class SupportFactor:
     base: Any
     place: Any
     packed: Any
+    upper: Any
     borders: Any
     border: Any
 
@@ -70,15 +72,15 @@ class SupportFactor:
         block = np.zeros((size, size))
         dense_kernel(principal_block, H.size)(*map(as_kernel_array, (H, support)), block)
         block.flat[:: size + 1] += bend[support]
-        upper, info = lapack.dpotrf(block.T, lower=0, clean=0, overwrite_a=1)
-        pivots = upper.diagonal() ** 2
+        self.upper, info = lapack.dpotrf(block.T, lower=0, clean=0, overwrite_a=1)
+        pivots = self.upper.diagonal() ** 2
         self.largest = pivots.max(initial=0.0)
         if info != 0 or not pivots.min(initial=np.inf) > _SINGULAR * self.largest:
             self.size = 0
             return False
         self.size, self.n_borders = size, 0
         self.packed = np.empty(capacity * (capacity + 1) // 2)
-        self.packed[: size * (size + 1) // 2] = lapack.dtrttp(upper, uplo="U")[0]
+        self.packed[: size * (size + 1) // 2] = lapack.dtrttp(self.upper, uplo="U")[0]
         self.base, self.bend = np.empty(capacity, dtype=np.int64), np.empty(capacity)
         self.base[:size], self.bend[:size] = support, bend[support]
         self.place = np.full(len(H), -1)
@@ -94,24 +96,30 @@ class SupportFactor:
             self.place = np.concatenate([self.place, np.full(len(H) - len(self.place), -1)])
         joined = support[self.place[support] < 0]
         room = self.borders.shape[1]
-        if len(joined) > max(_FEW, _AT_ONCE * self.size):
-            return False
         if self.size + len(joined) > len(self.base) or self.size + len(joined) - len(support) > room:
             return False
-        return all(self._append(H, bend[j], j) for j in joined)
+        return not len(joined) or self._append(H, bend[joined], joined)
 
-    def _append(self, H, bend, j):
-        size = self.size
-        column = self._forward(H[j, self.base[:size]])
-        pivot = H[j, j] + bend - column @ column
-        if not pivot > _SINGULAR * self.largest:
+    def _append(self, H, bend, joined):
+        size, k = self.size, len(joined)
+        V = self._forward(H[np.ix_(joined, self.base[:size])].T)
+        corner = H[np.ix_(joined, joined)] - V.T @ V
+        corner.flat[:: k + 1] += bend
+        upper, info = lapack.dpotrf(corner, lower=0)
+        pivots = upper.diagonal() ** 2
+        largest = max(self.largest, pivots.max())
+        if info != 0 or not pivots.min() > _SINGULAR * largest:
             return False
-        root, start = np.sqrt(pivot), size * (size + 1) // 2
-        self.packed[start : start + size] = column
-        self.packed[start + size] = root
-        self.borders[size, : self.n_borders] = column @ self.borders[:size, : self.n_borders] / -root
-        self.base[size], self.bend[size], self.place[j] = j, bend, size
-        self.size, self.largest = size + 1, max(self.largest, pivot)
+        for i in range(k):
+            start = (size + i) * (size + i + 1) // 2
+            self.packed[start : start + size] = V[:, i]
+            self.packed[start + size : start + size + i + 1] = upper[: i + 1, i]
+        if self.n_borders:
+            below = V.T @ self.borders[:size, : self.n_borders]
+            self.borders[size : size + k, : self.n_borders] = -lapack.dtrtrs(upper, below, lower=0, trans=1)[0]
+        self.base[size : size + k], self.bend[size : size + k] = joined, bend
+        self.place[joined] = np.arange(size, size + k)
+        self.size, self.largest = size + k, largest
         return True
 
     def _solve(self, support, rhs):
@@ -137,13 +145,24 @@ class SupportFactor:
         new = places[self.border[places] < 0]
         if self.n_borders + len(new) > self.borders.shape[1]:
             return None
-        for k in new:
-            unit = np.zeros(self.size)
-            unit[k] = 1.0
-            self.borders[: self.size, self.n_borders] = self._forward(unit)
-            self.border[k] = self.n_borders
-            self.n_borders += 1
+        if len(new):
+            units = np.zeros((self.size, len(new)), order="F")
+            units[new, np.arange(len(new))] = 1.0
+            self.border[new] = np.arange(self.n_borders, self.n_borders + len(new))
+            self.borders[: self.size, self.border[new]] = self._forward(units)
+            self.n_borders += len(new)
         return self.borders[: self.size, self.border[places]]
 
-    def _forward(self, y):
-        return blas.dtpsv(self.size, self.packed, y, lower=0, trans=1)
+    def _forward(self, columns):
+        """U^-T times the columns (overwritten, where they are many)."""
+        if columns.ndim == 1:
+            return blas.dtpsv(self.size, self.packed, columns, lower=0, trans=1)
+        if columns.shape[1] <= _FEW:
+            return np.stack([self._forward(column) for column in columns.T]).T
+        first = len(self.upper)
+        columns[:first] = lapack.dtrtrs(self.upper, columns[:first], lower=0, trans=1)[0]
+        for i in range(first, self.size):
+            start = i * (i + 1) // 2
+            columns[i] -= self.packed[start : start + i] @ columns[:i]
+            columns[i] /= self.packed[start + i]
+        return columns

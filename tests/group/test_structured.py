@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
 
 from skreg import ExclusiveLasso, FusedLasso, Lasso, SlopeRegressor
@@ -15,6 +16,9 @@ from skreg.losses import Huber, Logistic
 from skreg.model_selection import alpha_grid, regularization_path
 from skreg.penalties import Exclusive, Fused, Slope
 from skreg.solvers import ProximalGradient, SemismoothNewton
+from tests import test_contracts_data as data_contracts
+from tests import test_contracts_input as input_contracts
+from tests import test_contracts_sklearn as sklearn_contracts
 
 P = 14
 EDGES = np.array([[0, 3], [3, 7], [7, 0], [1, 2], [2, 9], [4, 5], [5, 6], [6, 8], [8, 4], [10, 1]])
@@ -237,6 +241,74 @@ def test_alpha_of_zero_is_least_squares(model):
     fitted = clone(model).set_params(alpha=0.0, tol=1e-12).fit(X, y)
     expected = np.linalg.lstsq(np.c_[X, np.ones(len(y))], y)[0]
     np.testing.assert_allclose(np.append(fitted.coef_, fitted.intercept_), expected, atol=1e-7)
+
+
+@every_model
+def test_reported_gap_bounds_the_true_excess(model):
+    X, y, _ = make()
+    best = clone(model).set_params(tol=1e-13).fit(X, y)
+
+    def objective(fitted):
+        value = loss_expression("squared", y, cp.Constant(X @ fitted.coef_ + fitted.intercept_), np.ones(len(y)))
+        return float((value + model.alpha * penalty_expression(model, cp.Constant(fitted.coef_), P)).value)
+
+    gaps = []
+    for k in range(1, 6):
+        with pytest.warns(ConvergenceWarning, match=rf"max_iter={k}\).*relative duality gap"):
+            rough = clone(model).set_params(max_iter=k, tol=0.0).fit(X, y)
+        assert (objective(rough) - objective(best)) / (0.5 * y.var()) <= rough.dual_gap_ + 1e-12
+        assert not rough.converged_
+        gaps.append(rough.dual_gap_)
+    assert gaps[0] > 1e-3
+
+
+@pytest.mark.parametrize("model", [*MODELS[:4], ExclusiveLasso(groups=2, alpha=0.2)], ids=lambda m: type(m).__name__)
+def test_contracts(model):
+    """Those that hold for every estimator: containers, dtypes, extremes, bad input, callbacks."""
+    model = clone(model).set_params(tol=1e-12)
+    for container in data_contracts.CONTAINERS.values():
+        data_contracts.test_container_of_X_does_not_matter(model, container)
+    data_contracts.test_float32(model, np.asarray)
+    data_contracts.test_float32(model, sp.csr_array)
+    data_contracts.test_rows_of_weight_zero_may_hold_any_target(model)
+    data_contracts.test_scale_of_the_weights_does_not_matter(model)
+    data_contracts.test_data_are_not_modified(model)
+    sklearn_contracts.test_pickle_keeps_the_predictions_and_holds_no_engine(model)
+    sklearn_contracts.test_metadata_routing_takes_weights_to_the_fit(model)
+    for broken in input_contracts.BREAKS:
+        input_contracts.test_a_failed_fit_leaves_nothing_half_fitted(model, broken)
+    input_contracts.test_a_failed_fit_keeps_the_previous_model(model)
+    input_contracts.test_prediction_checks_its_input(model)
+
+
+@pytest.mark.parametrize("model", [SlopeRegressor(alpha=0.1), FusedLasso(alpha=0.1), ExclusiveLasso(alpha=0.1)])
+def test_extremes(model):
+    model.set_params(tol=1e-12)
+    data_contracts.test_constant_target_gives_the_constant(model)
+    data_contracts.test_one_sample_is_its_own_mean(model)
+    for shape in ((12, 30), (40, 1), (3, 5)):
+        data_contracts.test_more_features_than_samples_and_one_feature(model, shape)
+    X, y, _ = make()
+    constant = clone(model).fit(np.c_[X, np.full(len(y), 1e3)], y)
+    alone = clone(model).fit(np.c_[X, np.zeros(len(y))], y)
+    np.testing.assert_allclose(constant.coef_, alone.coef_, atol=1e-9)
+    assert isinstance(model, FusedLasso) or constant.coef_[-1] == 0.0
+    assert clone(model).fit(np.c_[X, X], y).converged_
+
+
+def test_order_of_columns_does_not_matter_to_slope():
+    X, y, _ = make()
+    order = np.random.default_rng(3).permutation(P)
+    one, other = (SlopeRegressor(alpha=0.1, tol=1e-12).fit(Z, y) for Z in (X, X[:, order]))
+    np.testing.assert_allclose(other.coef_, one.coef_[order], atol=1e-9)
+
+
+def test_relabelled_graph_gives_the_relabelled_model():
+    X, y, _ = make()
+    order = np.random.default_rng(3).permutation(P)
+    one = FusedLasso(0.1, edges=EDGES, tol=1e-12).fit(X, y)
+    other = FusedLasso(0.1, edges=np.argsort(order)[EDGES], tol=1e-12).fit(X[:, order], y)
+    np.testing.assert_allclose(other.coef_, one.coef_[order], atol=1e-9)
 
 
 def test_groups_by_name_and_searches():

@@ -32,7 +32,7 @@ _HOME = {
     "SparseRegressorCV": "skreg.model_selection._named",
     "groups_from_transformer": "skreg._transformer_groups",
 }
-_SUBMODULES = ["losses", "model_selection", "penalties", "solvers"]
+_SUBMODULES = ["inspection", "losses", "model_selection", "penalties", "solvers"]
 
 __all__ = [*_HOME, *_SUBMODULES]
 

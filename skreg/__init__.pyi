@@ -1,3 +1,4 @@
+from skreg import inspection as inspection
 from skreg import losses as losses
 from skreg import model_selection as model_selection
 from skreg import penalties as penalties

@@ -8,11 +8,15 @@ from sklearn.base import BaseEstimator, is_classifier
 import skreg
 from skreg.losses import Huber, Tweedie
 
-CLASSES = [
+PUBLIC = [
     value
     for name in sorted(skreg.__all__)
     if inspect.isclass(value := getattr(skreg, name)) and issubclass(value, BaseEstimator)
 ]
+
+# Searches choose alpha: tests/model_selection holds their contracts.
+SEARCHES = [cls for cls in PUBLIC if issubclass(cls, skreg.PathCV)]
+CLASSES = [cls for cls in PUBLIC if cls not in SEARCHES]
 
 # These take a 2-D y alone, and no bounds: tests/group/test_multi_task.py holds their contracts.
 MULTI_TASK = [cls for cls in CLASSES if not cls().__sklearn_tags__().target_tags.single_output]
@@ -84,6 +88,14 @@ def instances():
         yield cls(**SMALL)
         for extra in EXTRA.get(cls.__name__, []):
             yield cls(**{**SMALL, **extra})
+    short = dict(alphas=8, cv=3)
+    for cls in SEARCHES:
+        if cls is skreg.PathCV:
+            yield cls(skreg.Lasso(), **short)
+            yield cls(skreg.SparseClassifier(tol=1e-10), **short)
+        else:
+            yield cls(**short)
+            yield cls(tol=1e-10, **short)
 
 
 TIGHT = dict(tol=1e-12)

@@ -15,8 +15,18 @@ PACKAGE = Path(skreg.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 FAMILIES = {"sparse", "group", "quantile", "ordinal", "robust"}
-FOUNDATION = {"_params", "_backend", "_threads", "_design", "_problem", "_groups", "losses", "penalties"}
-LAYERS = [FAMILIES | {"model_selection"}, {"_base"}, {"solvers"}, {"kernels"}]
+FOUNDATION = {
+    "_params",
+    "_backend",
+    "_threads",
+    "_design",
+    "_repeated",
+    "_problem",
+    "_groups",
+    "losses",
+    "penalties",
+}
+LAYERS = [FAMILIES | {"model_selection"}, {"_faces"}, {"_base"}, {"solvers"}, {"kernels"}]
 ENTRY = {"__init__", "__main__", "_tour"}  # the package's front door sees everything
 
 # What a part may import besides itself. None stands for anything.
@@ -24,7 +34,7 @@ ALLOWED = dict.fromkeys(ENTRY)
 for depth, layer in enumerate(LAYERS):
     below = set().union(*LAYERS[depth + 1 :])
     ALLOWED |= {part: below | FOUNDATION for part in layer}
-ALLOWED["model_selection"] = ALLOWED["model_selection"] | {"_base"}
+ALLOWED["model_selection"] |= {"sparse", "group"}  # the named forms: LassoCV is PathCV of a Lasso
 ALLOWED["kernels"] = {"_params"}  # a leaf: kernels know neither losses nor designs, ...
 ALLOWED["losses"] = {"_params", "_backend"}
 ALLOWED["penalties"] = {"_params", "_backend", "kernels"}  # proximal operators that are loops
@@ -37,6 +47,7 @@ ALLOWED["_design"] = {
     "_threads",
     "kernels",
 }  # ... so designs may use them
+ALLOWED["_repeated"] = {"_design"}
 ALLOWED["_problem"] = FOUNDATION
 ALLOWED["_groups"] = {"_auto_groups"}
 ALLOWED["_auto_groups"] = {"_params", "_backend"}

@@ -38,6 +38,11 @@ class StructuredRegressor(LinearRegressor, SparseLinearModel):
         inf = np.full(n_features, np.inf)
         return np.ones(n_features), -inf, inf
 
+    def _warm(self, prepared):
+        """As for all models, but where there is nothing to start from the null model: stages do not pay here."""
+        start = super()._warm(prepared)
+        return prepared.state() if start is None else start
+
 
 def structured_constraints(**special):
     """Parameter constraints that these estimators share, with an estimator's own."""

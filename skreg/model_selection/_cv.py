@@ -4,19 +4,21 @@ from functools import partial
 from numbers import Integral, Real
 
 import numpy as np
-from joblib import Parallel, delayed
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, _fit_context, clone, is_classifier
-from sklearn.metrics import get_scorer
+from sklearn.metrics import check_scoring
 from sklearn.model_selection import ParameterGrid, check_cv
 from sklearn.utils import get_tags, indexable
 from sklearn.utils.metaestimators import available_if
+from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
 from skreg._backend import Interval, StrOptions, safe_indexing
-from skreg._base import check_sample_weight, fitted_attributes, follow_path
+from skreg._base import check_sample_weight, fitted_attributes, follow_path, unchanged_on_error, without_ignored
 from skreg._threads import one_blas_thread
 from skreg.model_selection import _moments as moments
 from skreg.model_selection._path import _given_grid, _grid, _pose, solve
+
+_DEVIANCES = {"squared", "poisson", "gamma", "tweedie"}  # losses that are half a deviance, but for a constant
 
 
 def _delegate(name):
@@ -170,18 +172,23 @@ class PathCV(MetaEstimatorMixin, BaseEstimator):
         ValueError
             If an argument has a wrong shape or value; the message names it.
         """
-        y = column_or_1d(y, warn=True)
+        with unchanged_on_error(self):
+            for name in fitted_attributes(self):
+                delattr(self, name)
+            return self._search(X, column_or_1d(y, warn=True), sample_weight, offset, groups)
+
+    def _search(self, X, y, sample_weight, offset, groups):
         model, _ = _pose(self.estimator, X, y, sample_weight, offset)
+        scorer = self._scorer(model, offset)
         X, y, sample_weight, offset, groups = indexable(X, y, sample_weight, offset, groups)
         cv = check_cv(self.cv, y, classifier=is_classifier(model))
-        folds = list(cv.split(X, y, groups))
+        folds = [tuple(_places(rows) for rows in fold) for fold in cv.split(X, y, groups)]
         combinations = list(ParameterGrid(self.param_grid or {}))
         if any("alpha" in combination for combination in combinations):
             raise ValueError("param_grid names alpha; give its values as alphas.")
         models = [clone(self.estimator).set_params(**combination) for combination in combinations]
-        grids = [self._alphas_for(model, X, y, sample_weight, offset) for model in models]
-        scorer = None if self.scoring is None else get_scorer(self.scoring)
         data = X, y, sample_weight, offset
+        grids = [self._alphas_for(model, *data) for model in models]
         scores, starts = self._scores_of_moments(models, data, folds, grids) if scorer is None else (None, None)
         if scores is None:
             run = delayed(_fold_scores)
@@ -199,7 +206,21 @@ class PathCV(MetaEstimatorMixin, BaseEstimator):
             model, prepared, start = starts[which] if starts else (*_pose(models[which], *data), None)
             path = solve(model, prepared, self.alphas_, model._told(*data), state=start)
             self._keep(path, data)
+        else:
+            self._take_attributes(model)
         return self
+
+    def _scorer(self, model, offset):
+        """The scorer, None for the loss's own; after a check of what it and `refit` ask for."""
+        if self.refit == "relaxed" and "penalty_weights" not in model.get_params():
+            raise ValueError(
+                f"refit='relaxed' needs an estimator with penalty_weights; {type(model).__name__} has none."
+            )
+        if self.scoring is None:
+            return None
+        if offset is not None:
+            raise ValueError("offset needs scoring=None: a scorer does not pass it to predict.")
+        return check_scoring(model, self.scoring)
 
     @staticmethod
     def _scores_of_moments(models, data, folds, grids):
@@ -223,12 +244,14 @@ class PathCV(MetaEstimatorMixin, BaseEstimator):
     def _select(self, combinations, grids, scores):
         mean, n_alphas = scores.mean(axis=1), scores.shape[2]
         if callable(self.selection):
-            best = int(self.selection(self.cv_results_))
-            if not 0 <= best < mean.size:
-                raise ValueError(f"selection must return an index into cv_results_, below {mean.size}; got {best}.")
+            best = self.selection(self.cv_results_)
+            if not isinstance(best, Integral) or not 0 <= best < mean.size:
+                raise ValueError(f"selection must return an index into cv_results_, below {mean.size}; got {best!r}.")
+        elif np.isnan(mean).all():
+            raise ValueError(f"scoring={self.scoring!r} gave NaN for every alpha in some fold.")
         else:
-            best = int(np.argmax(mean))
-        which, k = divmod(best, n_alphas)
+            best = np.nanargmax(mean)
+        which, k = divmod(int(best), n_alphas)
         if self.selection == "1se":
             error = scores[which].std(axis=0, ddof=1)[k] / np.sqrt(self.n_splits_) if self.n_splits_ > 1 else 0.0
             k = int(np.flatnonzero(mean[which] >= mean[which, k] - error)[0])
@@ -245,13 +268,20 @@ class PathCV(MetaEstimatorMixin, BaseEstimator):
             best = _relaxed(best, *data)
         self.coef_path_ = path.coefs
         self.best_estimator_ = best
+        self._take_attributes(best)
+
+    def _take_attributes(self, model):
         own = set(vars(self))
-        vars(self).update({name: value for name, value in fitted_attributes(best).items() if name not in own})
+        vars(self).update({name: value for name, value in fitted_attributes(model).items() if name not in own})
 
     # ------------------------------------------------------------ the model chosen
     def _call(self, method, X, *args, **kwargs):
-        check_is_fitted(self, "best_estimator_", msg=f"{method} needs a fit with refit=True.")
+        self._check_refitted(method)
         return getattr(self.best_estimator_, method)(X, *args, **kwargs)
+
+    def _check_refitted(self, method):
+        check_is_fitted(self)
+        check_is_fitted(self, "best_estimator_", msg=f"{method} needs the final model, which refit=False does not fit.")
 
     @available_if(_delegate("predict"))
     def predict(self, X, offset=None):
@@ -345,9 +375,9 @@ class PathCV(MetaEstimatorMixin, BaseEstimator):
         """
         if self.scoring is None:
             return self._call("score", X, y, sample_weight=sample_weight)
-        check_is_fitted(self, "best_estimator_")
+        self._check_refitted("score")
         weight = {} if sample_weight is None else {"sample_weight": sample_weight}
-        return get_scorer(self.scoring)(self.best_estimator_, X, y, **weight)
+        return check_scoring(self.best_estimator_, self.scoring)(self.best_estimator_, X, y, **weight)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -380,6 +410,12 @@ def _fold_scores(model, X, y, sample_weight, offset, train, test, alphas, scorer
     return scores
 
 
+def _places(rows):
+    """Indices of rows from those, or from a mask."""
+    rows = np.asarray(rows)
+    return np.flatnonzero(rows) if rows.dtype == bool else rows
+
+
 def _part(x, rows):
     return None if x is None else safe_indexing(x, rows)
 
@@ -387,15 +423,16 @@ def _part(x, rows):
 def _deviance_scores(fold, prepared, solutions, X, y, sample_weight, offset):
     """Minus the mean deviance of each solution on other rows, all in one product."""
     X = validate_data(fold, X, accept_sparse=["csc", "csr"], dtype=[np.float64, np.float32], reset=False)
-    target = _encoded(fold, prepared, np.asarray(y))
     weight = check_sample_weight(sample_weight, X)
+    target = without_ignored(_encoded(fold, prepared, np.asarray(y), weight), weight, np)
     loss = prepared.data.loss
+    loss.check_target(target)
     scores = np.empty(len(solutions))
     pairs = [prepared.coefficients(solution.coef, solution.intercept) for solution in solutions]
     coefs, intercepts = np.stack([coef for coef, _ in pairs]), np.array([b for _, b in pairs])
     eta = X @ coefs.reshape(-1, X.shape[1]).T
     eta = eta.reshape(len(target), *coefs.shape[:-1])  # samples, alphas, outputs
-    factor = 1.0 if loss.classifier or loss.name == "huber" else 2.0
+    factor = 2.0 if loss.name in _DEVIANCES else 1.0
     for k in range(len(solutions)):
         own = eta[:, k] + intercepts[k]
         own = own if offset is None else own + np.asarray(offset, dtype=np.float64)
@@ -404,14 +441,14 @@ def _deviance_scores(fold, prepared, solutions, X, y, sample_weight, offset):
     return scores
 
 
-def _encoded(fold, prepared, y):
-    """The target as the loss takes it."""
+def _encoded(fold, prepared, y, weight):
+    """The target as the loss takes it; the class of a row of weight 0 may be any."""
     classes = prepared.fitted.get("classes_")
     if classes is None:
         return y.astype(np.float64)
-    unknown = ~np.isin(y, classes)
+    unknown = ~np.isin(y, classes) & (weight > 0)
     if unknown.any():
-        raise ValueError(f"The class {y[unknown][0]!r} of y is not in the training rows of some fold of cv.")
+        raise ValueError(f"The class {y[unknown].tolist()[0]!r} of y is not in the training rows of some fold of cv.")
     if prepared.n_outputs > 1:
         return (y[:, None] == classes).astype(np.float64)
     return (y == classes[1]).astype(np.float64)
@@ -427,7 +464,9 @@ def _results(combinations, grids, scores):
     names = sorted({name for entry in params for name in entry})
     results: dict = {}
     for name in names:
-        column = np.ma.masked_all(len(params), dtype=float if name == "alpha" else object)
+        values = [entry[name] for entry in params if name in entry]
+        kinds = {np.result_type(value) if isinstance(value, Real) else np.dtype(object) for value in values}
+        column = np.ma.masked_all(len(params), dtype=np.result_type(*kinds))
         for k, entry in enumerate(params):
             if name in entry:
                 column[k] = entry[name]
@@ -442,8 +481,6 @@ def _results(combinations, grids, scores):
 
 def _relaxed(model, X, y, sample_weight, offset):
     """The model fitted again without penalty on the features of its non-zero coefficients."""
-    if "penalty_weights" not in model.get_params():
-        raise ValueError(f"refit='relaxed' needs an estimator with penalty_weights; {type(model).__name__} has none.")
     used = np.atleast_2d(model.coef_ != 0).any(axis=0)
     free = clone(model).set_params(penalty_weights=np.where(used, 0.0, np.inf))
     return free.fit(X, y, sample_weight=sample_weight, offset=offset).set_params(

@@ -14,10 +14,12 @@ from skreg._base import follow_path
 from skreg._design import DesignMatrix
 from skreg._problem import Data, Null
 from skreg._threads import in_parallel, n_threads
+from skreg.penalties import StructuredPenalty
 from skreg.solvers import GramModel, State, is_worthwhile
 
 _BLOCK = 2**19  # numbers in a block of rows
-_CONSTANT = 1e-12  # variance over that on all rows below which a column is constant on some, but for rounding
+_CONSTANT = 1e-12  # deviation over the mean below which a column is constant, but for rounding
+_CANCELLED = 1e-5  # share of a sum that must be left of it for a difference to be trusted
 
 
 class Moments(NamedTuple):
@@ -50,10 +52,12 @@ def applies(model, prepared):
         and is_worthwhile(data)
         and not data.design.is_sparse
         and data.design.scale is None
+        and data.design.X.shape[1] == data.design.n_features  # not so where groups overlap
         and type(data.design.X) is np.ndarray
         and data.offset is None
         and not model._pose_depends_on_rows
         and prepared.penalty.convex
+        and not isinstance(prepared.penalty, StructuredPenalty)  # its solver works on rows
     )
 
 
@@ -63,19 +67,18 @@ def fold_scores(model, prepared, folds, alphas):
     None where the folds are not of a kind to do it so: where a splitter leaves rows out of both sides, for instance.
     """
     data = prepared.data
+    if not all(_is_split(train, test, data.weight) for train, test in folds):
+        return None
     centre = (data.design.means(data.weight), float(data.weight @ data.y)) if data.fit_intercept else (0.0, 0.0)
     held = [_moments(data, test, *centre) for _, test in folds]
-    for train, test in folds:
-        if len(train) + len(test) != len(data.y):
-            return None
-    total = _moments(data, np.arange(len(data.y)), *centre) if not _is_partition(folds, len(data.y)) else _sum(held)
+    total = _sum(held) if _is_partition(folds, len(data.y)) else _moments(data, np.arange(len(data.y)), *centre)
     scores = []
-    for fold in held:
+    for (rows, test), fold in zip(folds, held):
         train = total.less(fold)
-        if not train.weight > 0 or not fold.weight > 0:
+        doubtful = np.flatnonzero(_squares(train, data) <= _CANCELLED * _squares(total, data))
+        constant = doubtful[_are_constant(data, rows, doubtful)]
+        if len(constant) < len(doubtful) or train.yy < _CANCELLED * total.yy:
             return None
-        varied = train.xx.diagonal() - train.x**2 / train.weight
-        constant = varied / train.weight <= _CONSTANT * total.xx.diagonal() / total.weight
         part = replace(prepared, data=_without_rows(data, train, constant))
         state = _state(part.data, train, constant)
         solutions = list(follow_path(part, alphas, model.tol, model.max_iter, state))
@@ -83,10 +86,39 @@ def fold_scores(model, prepared, folds, alphas):
             model._warn(solution, stacklevel=3)
         coef = np.stack([solution.coef for solution in solutions])
         intercept = np.array([solution.intercept for solution in solutions])
-        scores.append(-fold.mean_square(coef, intercept))
-    varied = total.xx.diagonal() - total.x**2 / total.weight
-    constant = varied <= _CONSTANT * _CONSTANT * (varied + total.weight * centre[0] ** 2)
+        squares = fold.mean_square(coef, intercept)
+        small = squares * fold.weight <= _CANCELLED * fold.yy
+        if small.any():
+            squares[small] = _mean_square(data, test, centre, coef[small], intercept[small])
+        scores.append(-squares)
+    varied = _squares(total, data)
+    constant = np.flatnonzero(varied <= _CONSTANT**2 * (varied + total.weight * centre[0] ** 2))
     return scores, _state(data, total, constant, centre[0])
+
+
+def _is_split(train, test, weight):
+    """Whether each row is in one of the two, once, and both have weight."""
+    rows = np.concatenate([train, test])
+    once = len(rows) == len(weight) and len(np.unique(rows)) == len(weight)
+    return once and rows.min() >= 0 and weight[train].any() and weight[test].any()
+
+
+def _squares(moments, data):
+    """Sums of squares of the columns, about their means where there is an intercept."""
+    squares = moments.xx.diagonal()
+    return squares - moments.x**2 / moments.weight if data.fit_intercept else squares
+
+
+def _are_constant(data, rows, columns):
+    """Whether columns are constant on the rows that have weight; without an intercept, whether they are zero."""
+    X = data.design.X[np.ix_(rows[data.weight[rows] > 0], columns)]
+    return (X == (X[0] if data.fit_intercept else 0.0)).all(axis=0)
+
+
+def _mean_square(data, rows, centre, coef, intercept):
+    """`Moments.mean_square` from the rows themselves, for residuals too small to be the difference of moments."""
+    residuals = (data.y[rows] - centre[1])[:, None] - (data.design.X[rows] - centre[0]) @ coef.T - intercept
+    return data.weight[rows] @ residuals**2 / data.weight[rows].sum()
 
 
 def _is_partition(folds, n_samples):

@@ -70,6 +70,8 @@ def _document(text, of):
         for name, entry in _entries(source, "Parameters", "Attributes")
         if name not in left_out
     ]
+    lists = re.compile(rf"^({'|'.join(_LISTS)}) : float")
+    parameters = [lists.sub(r"\1 : float or list of float", entry) for entry in parameters]
     attributes = [entry for source in (search, own) for _, entry in _entries(source, "Attributes", "See Also")]
     summary, _, example = inspect.cleandoc(text).partition("Examples\n--------\n")
     parts = [summary.strip(), "", "Parameters", "----------", *parameters, "", "Attributes", "----------", *attributes]

@@ -8,7 +8,7 @@ from skreg.kernels._specialize import as_kernel_array, specialize
 from skreg.penalties import restrict
 from skreg.solvers._models import GramModel, MultinomialGramModel
 
-_RIDGE = 1e-10  # of the largest second derivative: along what it leaves undetermined, steps stay short
+_RIDGES = 1e-10, 1e-7, 1e-4  # of the largest second derivative: along what it leaves undetermined, steps stay short
 _HALVINGS = 20
 
 
@@ -50,10 +50,11 @@ def active_newton(problem, state, slope, gradient, columns):
 def _solve(H, rhs, pen, c, k, u):
     """Newton step; without the penalty's downward bend where the matrix is not positive definite with it."""
     starts = np.flatnonzero(np.diff(pen.label, prepend=-1, append=-1))
-    for kept in (k, np.maximum(k, -c)):
+    flat = np.maximum(k, -c)
+    for kept, ridge in ((k, _RIDGES[0]), *((flat, ridge) for ridge in _RIDGES)):
         system = H.copy()
         specialize(add_blocks)(system, *(as_kernel_array(x) for x in (starts, c, kept, u)))
-        system.flat[:: len(rhs) + 1] += _RIDGE * H.diagonal().max()
+        system.flat[:: len(rhs) + 1] += ridge * H.diagonal().max()
         _, step, info = lapack.dposv(system, rhs, overwrite_a=1)
         if info == 0:
             return step

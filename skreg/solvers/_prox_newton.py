@@ -40,6 +40,7 @@ _ENOUGH = 1.0  # share of tol to which a subproblem is solved where each digit c
 _NEWTON_STEPS = 20  # most Newton steps between two passes over the data
 _SLOW = 0.3  # share of the violation left, above which models of concave groups take turns with the groups present
 _SHORTEST = 0.1  # step below which a model of concave groups is steepened instead
+_CONCAVE_SWEEPS = 200  # most sweeps of such a model, which says little of far points
 _STEEPER = 8.0  # factor of its curvature then, ...
 _STEEPEST = 3  # ... so many times, before an upper bound of the curvature takes its place
 
@@ -432,9 +433,9 @@ def _newton_step(problem, state, model, slope, gradient, inner, exact):
     columns = model.columns
     pen = restrict(problem.pen, columns)
     old = state.w[columns]
-    new, shift, _ = model.minimise(
-        old, gradient, slope, penalty, problem.pen, 0.1 * inner, 0.1 * inner if exact else None
-    )
+    goal = 0.1 * inner, 0.1 * inner if exact else None
+    sweeps = _CONCAVE_SWEEPS if _is_concave(penalty) else 2_000
+    new, shift, _ = model.minimise(old, gradient, slope, penalty, problem.pen, *goal, sweeps)
     step = new - old
     full = np.zeros(data.n_coordinates)
     full[columns] = step

@@ -7,8 +7,8 @@ A step x from w minimises, for the loss's gradient g and second derivatives H = 
 With any e for the argument of Hx, the minimiser is x(e) = prox_{sigma penalty}(w - sigma (g + He)) - w, and primal and
 dual value differ by (e - x)'H(e - x) / 2. The dual is smooth, and quadratic on the subspace of w + x(e) (see
 `Structure`): Newton's method with a line search converges from everywhere, and ends in finitely many steps for
-polyhedral penalties.
-For the squared loss the outer loop is the proximal point method, and longer sigma mean fewer steps.
+polyhedral penalties. For the squared loss the outer loop is the proximal point method, and longer sigma mean fewer
+steps. (On well-conditioned data accelerated gradient steps are cheaper than the first of these, and so come before.)
 """
 
 from typing import Any
@@ -21,9 +21,14 @@ from skreg._threads import one_blas_thread
 from skreg.penalties import Structure
 from skreg.solvers import _covariance as covariance
 from skreg.solvers._prox_newton import State, _balance
+from skreg.solvers._proximal_gradient import ProximalGradient
 from skreg.solvers._reduced import GramForm, ResidualForm
 
-_FIRST_LENGTH = 1.0  # sigma of the first step over the reciprocal of the mean curvature of columns
+_FIRST_LENGTH = 1.0  # sigma of the first step from 0 over the reciprocal of the mean curvature of columns
+_WARM_LENGTH = 100.0  # the same from any other point
+_GRADIENT_STEPS = 10  # most gradient steps from 0 before the first proximal Newton step, for each of those allowed ...
+_MOST_GRADIENT_STEPS = 300  # ... and at all
+_ROUGH = 1e-6  # relative gap at which they end
 _GROWTH = 3.0  # of sigma after a good step
 _LONGEST = 1e9
 _INNER_STEPS = 30
@@ -49,7 +54,8 @@ class SemismoothNewton(Parameterised):
     tol : float, default=1e-6
         Stop when the duality gap is at most `tol` times that of the null model.
     max_iter : int, default=200
-        Largest number of proximal Newton steps.
+        Largest number of proximal Newton steps. From 0, up to ten times as many gradient steps (300 at most) come
+        first.
 
     References
     ----------
@@ -76,6 +82,9 @@ class SemismoothNewton(Parameterised):
             state.b, state.eta, state.gradient = null.intercept, None, None
             eta = data.predictor(state.w, state.b)
             return Solution(state.w.copy(), state.b, 1, 0.0, 0.0, True, problem.objective(state.w, eta))
+        if not state.w.any():  # few gradient steps find most of the structure
+            n_steps = min(_GRADIENT_STEPS * self.max_iter, _MOST_GRADIENT_STEPS)
+            ProximalGradient(tol=max(self.tol, _ROUGH), max_iter=n_steps).solve(problem, state)
         target = self.tol * null.gap
         walk = _Walk(problem, state)
         best: Any = None
@@ -204,7 +213,7 @@ class _Walk:
         if self.sigma is None:
             typical = float(np.mean(data.curvature)) * (data.loss.curvature_bound or float(data.weight @ curvature))
             self.unit = 1.0 / typical if typical > 0 else 1.0
-            self.sigma = _FIRST_LENGTH * self.unit
+            self.sigma = (_WARM_LENGTH if state.w.any() else _FIRST_LENGTH) * self.unit
         if covariance.is_worthwhile(data) or covariance.is_complete(data, state):
             covariance.complete_model(data, state)
             return GramForm(state.model)

@@ -69,7 +69,7 @@ class SupportFactor:
     def _factor(self, H, bend, support):
         size, room = len(support), max(_FEW, int(_CHANGED * len(support)))
         capacity = size + room
-        block = np.zeros((size, size))
+        block = np.empty((size, size))  # of which the upper half is not read
         dense_kernel(principal_block, H.size)(*map(as_kernel_array, (H, support)), block)
         block.flat[:: size + 1] += bend[support]
         self.upper, info = lapack.dpotrf(block.T, lower=0, clean=0, overwrite_a=1)

@@ -275,6 +275,7 @@ class SparseLinearModel(CallbackSupport, BaseEstimator):
     def _set_fitted(self, prepared, solution):
         vars(self).update(prepared.fitted)
         self._set_coefficients(*prepared.coefficients(solution.coef, solution.intercept))
+        vars(self).update(self._hidden(prepared, solution))
         self.n_iter_ = int(solution.n_iter)
         self.dual_gap_ = float(solution.dual_gap)
         self.kkt_violation_ = float(solution.kkt_violation)
@@ -282,6 +283,10 @@ class SparseLinearModel(CallbackSupport, BaseEstimator):
 
     def _set_coefficients(self, coef, intercept):
         self.coef_, self.intercept_ = coef, intercept
+
+    def _hidden(self, prepared, solution):
+        """Fitted attributes that the coefficients in the units of X do not tell."""
+        return {}
 
     def _warm(self, prepared):
         """The previous fit as a start, where warm_start asks for it and the shapes allow it."""
@@ -297,6 +302,7 @@ class SparseLinearModel(CallbackSupport, BaseEstimator):
         vars(model).update(fitted_attributes(self))
         intercept = path.intercepts[k, ...]
         model._set_coefficients(path.coefs[k, ...], float(intercept) if intercept.ndim == 0 else intercept)
+        vars(model).update(path.hidden[k] if path.hidden else {})
         model.n_iter_, model.dual_gap_ = int(path.n_iters[k]), float(path.dual_gaps[k])
         model.kkt_violation_, model.converged_ = float(path.kkt_violations[k]), bool(path.converged[k])
         return model

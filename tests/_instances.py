@@ -21,8 +21,10 @@ CLASSES = [cls for cls in PUBLIC if cls not in SEARCHES]
 # These take a 2-D y alone, and no bounds: tests/group/test_multi_task.py holds their contracts.
 MULTI_TASK = [cls for cls in CLASSES if not cls().__sklearn_tags__().target_tags.single_output]
 
-# These have no weights and bounds of single features: tests/group/test_structured.py holds their contracts.
+# These have no weights and bounds of single features: tests/group/test_structured.py and test_group_*.py hold their
+# contracts.
 STRUCTURED = [skreg.ExclusiveLasso, skreg.FusedLasso, skreg.SlopeRegressor]
+STRUCTURED += [skreg.GroupLasso, skreg.GroupLassoClassifier, skreg.SparseGroupLasso, skreg.SparseGroupLassoClassifier]
 
 SMALL = dict(alpha=1e-3, tol=1e-10)  # coefficients are not zero here; at alpha=1 most checks see an empty model
 
@@ -54,6 +56,31 @@ EXTRA = {
         dict(edges=[], l1_ratio=1.0, warm_start=True),
     ],
     "ExclusiveLasso": [dict(groups=1, standardize=True), dict(loss="poisson"), dict(loss="huber", fit_intercept=False)],
+    "GroupLasso": [
+        dict(standardize=True),
+        dict(penalty="group_elastic_net", l1_ratio=0.3, warm_start=True),
+        dict(penalty="group_mcp", **LOCAL),
+        dict(penalty="group_scad", loss="huber", standardize=True, **LOCAL),
+        dict(loss="huber", fit_intercept=False),
+        dict(loss="poisson"),
+        dict(loss="gamma"),
+        dict(loss=Tweedie(power=1.7)),
+        dict(group_weights=2.0),
+        dict(groups=[[0]]),
+    ],
+    "SparseGroupLasso": [
+        dict(l1_ratio=0.0, standardize=True),
+        dict(l1_ratio=1.0),
+        dict(loss="poisson", warm_start=True),
+    ],
+    "GroupLassoClassifier": [  # no penalty that levels off, as with SparseClassifier
+        dict(loss="multinomial"),
+        dict(loss="multinomial", multinomial="ungrouped"),
+        dict(loss="squared_hinge"),
+        dict(penalty="group_elastic_net", standardize=True),
+        dict(class_weight="balanced"),
+    ],
+    "SparseGroupLassoClassifier": [dict(loss="multinomial", warm_start=True), dict(l1_ratio=0.1, standardize=True)],
     "AdaptiveLasso": [dict(gamma=2.0, standardize=True), dict(pilot=skreg.Lasso(alpha=1e-2, tol=1e-10))],
     "SparseRegressor": [
         dict(loss="huber"),

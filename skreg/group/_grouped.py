@@ -60,23 +60,25 @@ class GroupedModel(SparseLinearModel):
         bound = np.full(len(weights), np.inf)
         return weights, -bound, bound
 
-    def _set_fitted(self, prepared, solution):
-        super()._set_fitted(prepared, solution)
-        if prepared.structure.overlapping:  # of the latent coefficients, which the features' are sums of
-            latent = solution.coef.reshape(prepared.n_outputs, -1)
-            if prepared.data.design.scale is not None:
-                latent = latent / prepared.data.design.scale
-            squares = np.add.reduceat(np.sum(latent**2, axis=0), prepared.structure.starts[:-1])
-            self._set_norms(np.sqrt(squares))
-
     def _set_coefficients(self, coef, intercept):
         super()._set_coefficients(coef, intercept)
         squares = np.sum(np.atleast_2d(coef).astype(np.float64) ** 2, axis=0)
-        self._set_norms(np.sqrt([squares[columns].sum() for columns in self.group_columns_]))
+        vars(self).update(self._selection([squares[columns].sum() for columns in self.group_columns_]))
 
-    def _set_norms(self, norms):
-        self.group_norms_ = norms
-        self.selected_groups_ = self.groups_[norms > 0]
+    def _hidden(self, prepared, solution):
+        """Where groups overlap, the norms of the latent coefficients, which the features' are sums of."""
+        groups = prepared.structure
+        if not groups.overlapping:
+            return {}
+        latent = solution.coef.reshape(prepared.n_outputs, -1)
+        if prepared.data.design.scale is not None:
+            latent = latent / prepared.data.design.scale
+        return self._selection(np.add.reduceat(np.sum(latent**2, axis=0), groups.starts[:-1]))
+
+    def _selection(self, squares):
+        """What is reported of groups whose norms have these squares."""
+        norms = np.sqrt(squares)
+        return {"group_norms_": norms, "selected_groups_": self.groups_[norms > 0]}
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

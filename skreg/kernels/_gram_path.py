@@ -16,7 +16,15 @@ def relative_gap(w, grad, q, null_gap, strength, l1_ratio):
         rss += w[j] * (grad[j] - q[j])
         l1, l2 = strength[j] * l1_ratio, strength[j] * (1.0 - l1_ratio)
         worst = max(worst, abs(grad[j] + l2 * w[j]) / l1)
-    c = 1.0 if worst <= 1.0 else (1.0 - 1e-15) / worst
+    scale = 1.0 if worst <= 1.0 else (1.0 - 1e-15) / worst
+    best = scaled_gap(w, grad, rss, strength, l1_ratio, scale)
+    if scale < 1.0 and l1_ratio < 1.0:  # the conjugate is finite everywhere
+        best = min(best, scaled_gap(w, grad, rss, strength, l1_ratio, 1.0))
+    return max(best, 0.0) / null_gap
+
+
+def scaled_gap(w, grad, rss, strength, l1_ratio, c):
+    """Duality gap where the dual point is `c` times the residuals, whose weighted sum of squares is `rss`."""
     gap = 0.5 * (1.0 - c) ** 2 * max(rss, 0.0)
     for j in range(w.shape[0]):
         l1, l2 = strength[j] * l1_ratio, strength[j] * (1.0 - l1_ratio)
@@ -24,7 +32,7 @@ def relative_gap(w, grad, q, null_gap, strength, l1_ratio):
         excess = abs(c * grad[j]) - l1
         if excess > 0.0 and l2 > 0.0:
             gap += 0.5 * excess * excess / l2
-    return max(gap, 0.0) / null_gap
+    return gap
 
 
 def gram_path(H, q, null_gap, alphas, weights, l1_ratio, pen, tol, max_epochs, W, G, gaps, epochs):
@@ -57,5 +65,5 @@ def gram_path(H, q, null_gap, alphas, weights, l1_ratio, pen, tol, max_epochs, W
 
 def gram_path_kernel(penalty):
     """`gram_path` compiled for a penalty."""
-    own = dict(relative_gap=relative_gap, gram_cd=gram_cd, add_row=add_row_loop, bounded_prox=bounded_prox)
-    return specialize(gram_path, **own, **penalty.leaves)
+    own = dict(relative_gap=relative_gap, scaled_gap=scaled_gap, gram_cd=gram_cd)
+    return specialize(gram_path, **own, add_row=add_row_loop, bounded_prox=bounded_prox, **penalty.leaves)

@@ -77,7 +77,7 @@ def fold_scores(model, prepared, folds, alphas):
         train = total.less(fold)
         doubtful = np.flatnonzero(_squares(train, data) <= _CANCELLED * _squares(total, data))
         constant = doubtful[_are_constant(data, rows, doubtful)]
-        if len(constant) < len(doubtful) or train.yy < _CANCELLED * total.yy:
+        if len(constant) < len(doubtful) or _target_square(train, data) < _CANCELLED * total.yy:
             return None
         part = replace(prepared, data=_without_rows(data, train, constant))
         state = _state(part.data, train, constant)
@@ -107,6 +107,10 @@ def _squares(moments, data):
     """Sums of squares of the columns, about their means where there is an intercept."""
     squares = moments.xx.diagonal()
     return squares - moments.x**2 / moments.weight if data.fit_intercept else squares
+
+
+def _target_square(moments, data):
+    return moments.yy - moments.y**2 / moments.weight if data.fit_intercept else moments.yy
 
 
 def _are_constant(data, rows, columns):

@@ -38,6 +38,8 @@ class Path:
         Whether the estimator's `tol` was reached.
     estimator : object
         The estimator whose path this is; not fitted.
+    hidden : tuple of dict
+        For each alpha the attributes of the fitted estimator that its coefficients do not tell, if there are any.
 
     Examples
     --------
@@ -61,6 +63,7 @@ class Path:
     df: np.ndarray
     converged: np.ndarray
     estimator: object
+    hidden: tuple = ()
 
     def predict(self, X, offset=None):
         """Predictions of every model on the path, as the estimator's own `predict` gives them.
@@ -209,6 +212,7 @@ def solve(model, prepared, alphas, told, verbose=False, state=None):
         np.count_nonzero(to_numpy(coefs).reshape(len(solutions), -1), axis=1),
         np.array([s.converged for s in solutions]),
         model,
+        tuple(model._hidden(prepared, s) for s in solutions),
     )
 
 

@@ -4,12 +4,11 @@ A new penalty is one file and one line in `PENALTIES`; the contract tests then c
 """
 
 import warnings
+from importlib import import_module
 
 from skreg.penalties._base import Params, SeparablePenalty, restrict
 from skreg.penalties._cel0 import CEL0
 from skreg.penalties._elastic_net import ElasticNet
-from skreg.penalties._exclusive import Exclusive
-from skreg.penalties._fused import Fused
 from skreg.penalties._group import GroupPenalty, RadialPenalty, SparseGroup
 from skreg.penalties._l0 import L0
 from skreg.penalties._l1 import L1
@@ -17,8 +16,6 @@ from skreg.penalties._log_sum import LogSum
 from skreg.penalties._lq import Lq
 from skreg.penalties._mcp import MCP
 from skreg.penalties._scad import SCAD
-from skreg.penalties._slope import Slope
-from skreg.penalties._structured import Structure, StructuredPenalty
 
 __all__ = [
     "CEL0",
@@ -44,7 +41,20 @@ __all__ = [
     "restrict",
 ]
 
+_HOME = {  # at first use, as these load scipy
+    "Exclusive": "skreg.penalties._exclusive",
+    "Fused": "skreg.penalties._fused",
+    "Slope": "skreg.penalties._slope",
+    "Structure": "skreg.penalties._structured",
+    "StructuredPenalty": "skreg.penalties._structured",
+}
 PENALTIES = {penalty.name: penalty for penalty in (L1, ElasticNet, MCP, SCAD, L0, CEL0, LogSum, Lq)}
+
+
+def __getattr__(name):
+    if name not in _HOME:
+        raise AttributeError(f"module 'skreg.penalties' has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)
 
 
 def get_penalty(penalty, **shape):

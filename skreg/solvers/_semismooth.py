@@ -82,11 +82,10 @@ class SemismoothNewton(Parameterised):
             state.b, state.eta, state.gradient = null.intercept, None, None
             eta = data.predictor(state.w, state.b)
             return Solution(state.w.copy(), state.b, 1, 0.0, 0.0, True, problem.objective(state.w, eta))
-        if not state.w.any():  # few gradient steps find most of the structure
-            n_steps = min(_GRADIENT_STEPS * self.max_iter, _MOST_GRADIENT_STEPS)
-            ProximalGradient(tol=max(self.tol, _ROUGH), max_iter=n_steps).solve(problem, state)
         target = self.tol * null.gap
         walk = _Walk(problem, state)
+        if not state.w.any():
+            walk.rush(max(self.tol, _ROUGH), min(_GRADIENT_STEPS * self.max_iter, _MOST_GRADIENT_STEPS))
         best: Any = None
         for n_iter in range(1, max(self.max_iter, 1) + 1):
             certificate = walk.certificate()
@@ -124,6 +123,15 @@ class _Walk:
         self.sigma: Any = None
         self.unit = 1.0
         state.eta = state.gradient = None
+
+    def rush(self, tol, n_steps):
+        """Gradient steps, few of which find most of the structure."""
+        w = self.state.w
+        ProximalGradient(tol=tol, max_iter=n_steps).solve(self.problem, self.state)
+        w[:] = self.state.w
+        little = np.abs(w[self.constant]) <= _LITTLE * np.abs(w).max(initial=0.0)
+        w[self.constant[little]] = 0.0
+        self.state.w, self.state.eta, self.state.gradient = w, None, None
 
     def certificate(self):
         """Duality gap and violation of the current point, whose intercept is moved to its own optimum first."""

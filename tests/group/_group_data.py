@@ -79,8 +79,8 @@ def norms(model, W, columns, weights, xp):
     total = 0.0
     for group, v in zip(columns, weights):
         part = W[group, :]
-        parts = [part] if getattr(model, "multinomial", "grouped") == "grouped" else [part[:, [k]] for k in range(part.shape[1])]
-        for each in parts:
+        joint = getattr(model, "multinomial", "grouped") == "grouped"
+        for each in [part] if joint else [part[:, [k]] for k in range(part.shape[1])]:
             size = norm(each)
             if isinstance(model, SparseGroupLasso | SparseGroupLassoClassifier):
                 total = total + ratio * (v > 0) * xp.sum(xp.abs(each)) + (1 - ratio) * v * size

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
+import scipy.special
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
@@ -67,7 +68,8 @@ def test_order_of_columns_rows_and_groups_does_not_matter(model, standardize):
     moved = clone(model).set_params(groups=labels[columns], group_weights=weights)
     moved.fit(X[rows][:, columns], y[rows], weight[rows])
     assert_same(moved, straight, columns=columns)
-    renamed = clone(model).set_params(groups=100 - labels, group_weights={str(100 - g): weights[str(g)] for g in labels})
+    weights = {str(100 - int(g)): v for g, v in weights.items()}
+    renamed = clone(model).set_params(groups=100 - labels, group_weights=weights)
     assert_same(renamed.fit(X, y, weight), straight)
     norms = dict(zip(straight.groups_, straight.group_norms_))
     np.testing.assert_allclose(moved.group_norms_, [norms[name] for name in moved.groups_], rtol=0, atol=1e-8)
@@ -184,7 +186,6 @@ def test_warm_start_gives_the_same_model(model, groups):
     assert_same(warm, cold)
     if groups is None:
         assert warm.n_iter_ < first or first <= 2
-    warm.fit(X[:, :8], y, weight) if groups is None and False else None
     warm.set_params(groups=None).fit(X[:, :9], y, weight)  # other widths: a cold start
     assert warm.coef_.shape[-1] == 9
 
@@ -226,7 +227,7 @@ def test_concave_penalties_end_where_no_group_would_move(loss, kind, share, shap
         "squared": lambda: eta - y,
         "huber": lambda: np.clip(eta - y, -1.35, 1.35),
         "poisson": lambda: np.exp(eta) - y,
-        "logistic": lambda: 1 / (1 + np.exp(-eta)) - y,
+        "logistic": lambda: scipy.special.expit(eta) - y,
     }[loss]()
     s = weight / weight.sum()
     gradient = X.T @ (s * slope)
@@ -238,7 +239,8 @@ def test_concave_penalties_end_where_no_group_would_move(loss, kind, share, shap
         if norm == 0.0:
             assert np.linalg.norm(gradient[columns]) <= strength + 1e-7 * top
             continue
-        np.testing.assert_allclose(-gradient[columns], concave_slope(kind, norm, strength) * part / norm, atol=1e-7 * top)
+        pull = concave_slope(kind, norm, strength) * part / norm
+        np.testing.assert_allclose(-gradient[columns], pull, atol=1e-7 * top)
         total += concave_value(kind, norm, strength)
     at_start = sum(
         concave_value(kind, norm, model.alpha * np.sqrt(len(columns)))
@@ -289,12 +291,10 @@ every_class = pytest.mark.parametrize("cls", ESTIMATORS)
 @every_class
 @pytest.mark.parametrize(
     "groups",
-    [None, 4, np.repeat([3, 1], 8), [("a", 1)] + [[2, 3]], {"one": [0, 5], "two": 7}, [[0, 1], [1, 2]]],
+    [None, 4, np.repeat([3, 1], 8), [[0, 1], [2, 3]], {"one": [0, 5], "two": 7}, [[0, 1], [1, 2]]],
     ids=["none", "int", "labels", "lists", "dict", "overlapping"],
 )
 def test_clone_pickle_and_repr(cls, groups):
-    if isinstance(groups, list) and isinstance(groups[0], tuple):
-        groups = [[0, 1], [2, 3]]
     X, y, _ = draw("logistic" if "Classifier" in cls.__name__ else "squared")
     model = cls(groups, alpha=0.02)
     assert repr(clone(model)) == repr(model)
@@ -313,10 +313,10 @@ def test_groups_by_column_name(cls):
     by_index = cls({"first": [0, 2], "last": [4, 5]}, alpha=0.02, tol=1e-11).fit(X, y)
     assert by_name.groups_.tolist() == ["first", "b", "d", "last"]
     assert by_index.groups_.tolist() == ["first", "x1", "x3", "last"]
-    np.testing.assert_array_equal(by_name.coef_, by_index.coef_)
+    assert_same(by_name, by_index, atol=1e-12)
     series = pd.Series([0, 1, 0, 2, 3, 3], index=list("abcdef")).sample(frac=1, random_state=0)
     labelled = cls(series, alpha=0.02, tol=1e-11).fit(frame, y)
-    np.testing.assert_array_equal(labelled.coef_, by_index.coef_)
+    assert_same(labelled, by_index, atol=1e-12)
     search = GridSearchCV(cls({"first": ["a", "c"]}), {"alpha": [1e-3, 10.0]}, cv=3).fit(frame, y)
     assert search.best_params_["alpha"] == 1e-3
     assert "first" in search.best_estimator_.groups_

@@ -197,7 +197,8 @@ def test_one_group_is_the_ridge_whose_penalty_fits_its_norm(shape):
             return np.sum((c / (values * np.exp(log_r) + strength)) ** 2) - 1.0  # |w|^2 / r^2 - 1
 
         r = np.exp(scipy.optimize.brentq(excess, -40.0, 40.0, xtol=1e-14))
-        np.testing.assert_allclose(model.coef_, vectors @ (c / (values + strength / r)), rtol=0, atol=1e-8 * max(1.0, r))
+        expected = vectors @ (c / (values + strength / r))
+        np.testing.assert_allclose(model.coef_, expected, rtol=0, atol=1e-8 * max(1.0, r))
         np.testing.assert_allclose(model.group_norms_, r, rtol=0, atol=1e-8 * max(1.0, r))
 
 

@@ -7,8 +7,10 @@ from skreg import ElasticNet, Lasso
 from skreg._base import follow_path
 from skreg._problem import certify
 from skreg.kernels import _gram_path
-from skreg.kernels._specialize import LITTLE
+from skreg.kernels._gram_cd import add_row_loop, bounded_prox, gram_cd
+from skreg.kernels._specialize import LITTLE, bind
 from skreg.model_selection import _path
+from skreg.penalties import restrict
 from skreg.solvers import ProxNewton, State
 from skreg.solvers import _covariance as covariance
 
@@ -69,8 +71,8 @@ def test_gaps_are_those_of_a_certificate_from_the_rows(model, tol):
     assert len(solutions) == len(alphas)
     for problem, solution in zip(problems, solutions):
         eta = data.predictor(solution.coef, solution.intercept)
-        slope = data.weight * data.loss.gradient(data.y, eta)
-        certificate = certify(problem, solution.coef, eta, slope, data.gradient(slope), data.curvature)
+        slope = data.loss.gradient(data.y, eta)
+        certificate = certify(problem, solution.coef, eta, slope, data.gradient(slope), np.ones(N_FEATURES))
         gap, violation = certificate.gap / data.null.gap, certificate.violation / data.null.violation
         assert gap <= tol * (1 + 1e-6) + 1e-13
         assert np.isclose(solution.dual_gap, gap, rtol=1e-6, atol=1e-13)
@@ -158,11 +160,8 @@ def test_the_template_is_plain_python_too():
     model, penalty = state.model, prepared.penalty
     columns = model.columns
     pen = prepared.problem(1.0).pen
-    from skreg.kernels._gram_cd import add_row_loop, bounded_prox, gram_cd
-    from skreg.kernels._specialize import bind
-    from skreg.penalties import restrict
-
-    own = dict(relative_gap=_gram_path.relative_gap, gram_cd=gram_cd, add_row=add_row_loop, bounded_prox=bounded_prox)
+    own = dict(relative_gap=_gram_path.relative_gap, scaled_gap=_gram_path.scaled_gap)
+    own |= dict(gram_cd=gram_cd, add_row=add_row_loop, bounded_prox=bounded_prox)
     results = []
     for kernel in (_gram_path.gram_path_kernel(penalty), bind(_gram_path.gram_path, **own, **penalty.leaves)):
         local = restrict(pen, columns)._replace(alpha=1.0, weights=np.empty(N_FEATURES))

@@ -94,7 +94,7 @@ def test_a_column_constant_in_one_training_fold(model, value, fit_intercept, use
     held = next(FOLDS.split(X))[1]
     X[:, 4] = value
     X[held, 4] = np.random.default_rng(2).standard_normal(len(held))
-    X[:, 7] = value  # on all rows
+    X[:, 7] = 2 * value  # on all rows
     assert_same(model.set_params(fit_intercept=fit_intercept), X, y, monkeypatch)
     assert used == [True]
 

@@ -103,9 +103,8 @@ def test_no_point_is_better_than_the_prox(penalty):
             best = float(total(x[own]))
             spread = np.concatenate([10.0 ** rng.uniform(-9, 1, (500, 1)) for _ in range(2)])
             near = x[own] + spread * rng.standard_normal((1000, len(own)))
-            starts = [z[own], 0.5 * z[own], 0.1 * z[own]]
-            far = [scipy.optimize.minimize(lambda q: float(total(q)), s, method="Nelder-Mead").x for s in starts]
-            assert best <= float(total(np.vstack([near, *far])).min()) + 1e-10 * (1 + best)
+            far = scipy.optimize.minimize(lambda q: float(total(q)), 0.5 * z[own], method="Nelder-Mead").x
+            assert best <= float(total(np.vstack([near, far])).min()) + 1e-10 * (1 + best)
 
 
 @every_penalty
@@ -276,13 +275,11 @@ def test_singletons_are_the_scalar_penalty(base):
 def test_limits_of_the_sparse_group_lasso():
     z, step, pen = sample(SparseGroup(LABELS, 0.0), 3, free=False)
     group, lasso = RadialPenalty(L1(), LABELS), L1()
-    np.testing.assert_allclose(
-        SparseGroup(LABELS, 0.0).prox(z, step, pen), group.prox(z, step, bind(group, pen.alpha, pen.weights)), rtol=1e-14
-    )
-    one = SparseGroup(LABELS, 1.0)
-    np.testing.assert_allclose(
-        one.prox(z, step, bind(one, 0.8, np.ones(P))), lasso.prox(z, step, bind(lasso, 0.8, np.ones(P))), rtol=1e-14
-    )
+    expected = group.prox(z, step, bind(group, pen.alpha, pen.weights))
+    np.testing.assert_allclose(SparseGroup(LABELS, 0.0).prox(z, step, pen), expected, rtol=1e-14)
+    one, ones = SparseGroup(LABELS, 1.0), np.ones(P)
+    expected = lasso.prox(z, step, bind(lasso, 0.8, ones))
+    np.testing.assert_allclose(one.prox(z, step, bind(one, 0.8, ones)), expected, rtol=1e-14)
 
 
 def test_shape_is_checked_when_bound():

@@ -2,7 +2,6 @@
 
 import inspect
 import re
-from functools import wraps
 
 from skreg.group import GroupLasso, SparseGroupLasso
 from skreg.model_selection._cv import PathCV
@@ -31,7 +30,6 @@ class EstimatorCV(PathCV):
         signature = inspect.Signature([*first, *rest])
         cls._own_names = tuple(p.name for p in own)
 
-        @wraps(PathCV.__init__)
         def __init__(self, *args, **params):
             bound = signature.bind(*args, **params)
             bound.apply_defaults()
@@ -41,7 +39,7 @@ class EstimatorCV(PathCV):
         __init__.__signature__ = signature.replace(
             parameters=[inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD), *first, *rest]
         )
-        cls.__init__ = __init__
+        cls.__init__, cls.__signature__ = __init__, signature
         constraints = {name: PathCV._parameter_constraints[name] for name in (p.name for p in search)}
         for p in own:
             constraints[p.name] = [*of._parameter_constraints[p.name], *(["array-like"] if p.name in _LISTS else [])]

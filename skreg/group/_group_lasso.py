@@ -115,7 +115,7 @@ class GroupLasso(LinearRegressor, GroupedModel):
     >>> from skreg import GroupLasso
     >>> X, y = load_diabetes(return_X_y=True, as_frame=True)
     >>> groups = {"person": ["age", "sex"], "serum": ["s1", "s2", "s3", "s4", "s5", "s6"]}
-    >>> model = GroupLasso(groups, alpha=1.0).fit(X, y)
+    >>> model = GroupLasso(groups, alpha=0.5).fit(X, y)
     >>> model.selected_groups_.tolist()
     ['bmi', 'bp', 'serum']
     """
@@ -288,7 +288,7 @@ class SparseGroupLasso(LinearRegressor, GroupedModel):
     >>> groups = {"person": ["age", "sex"], "serum": ["s1", "s2", "s3", "s4", "s5", "s6"]}
     >>> model = SparseGroupLasso(groups, alpha=1.0, l1_ratio=0.5).fit(X, y)
     >>> X.columns[model.coef_ != 0].tolist()
-    ['bmi', 'bp', 's3', 's5']
+    ['bmi', 'bp', 's3', 's4', 's5', 's6']
     """
 
     _counterpart = "SparseGroupLassoClassifier"

@@ -86,8 +86,15 @@ def _compile(template, fastmath, leaves):
     from numba import njit
 
     options = dict(nogil=True, fastmath=set(fastmath))
-    function = bind(template, njit(fastmath=set(fastmath)), **leaves)
-    function.__qualname__ = f"{template.__qualname__}-{_digest(template, fastmath, leaves)}"
+    digest = _digest(template, fastmath, leaves)
+
+    def compiled(leaf):
+        # Compiled symbols that several cache files define under one name are linked to the first that is loaded.
+        leaf.__qualname__ = f"{leaf.__qualname__}-{digest}"
+        return njit(fastmath=set(fastmath))(leaf)
+
+    function = bind(template, compiled, **leaves)
+    function.__qualname__ = f"{template.__qualname__}-{digest}"
     try:
         return njit(cache=True, **options)(function)
     except RuntimeError:  # numba found no folder that it may write to
@@ -102,7 +109,7 @@ def _rebind(function, names):
 
 
 def _digest(template, fastmath, leaves):
-    parts = [skreg.__version__, str(fastmath), _source(template)]
+    parts = [skreg.__version__, _source(_compile), str(fastmath), _source(template)]
     for name in sorted(leaves):
         parts += [name, _source(leaves[name])]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]

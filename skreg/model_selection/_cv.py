@@ -105,7 +105,7 @@ class PathCV(MetaEstimatorMixin, BaseEstimator):
     >>> X, y = load_diabetes(return_X_y=True)
     >>> search = PathCV(Lasso(), alphas=50, selection="1se").fit(X, y)
     >>> int((search.coef_ != 0).sum())
-    5
+    6
     """
 
     _parameter_constraints = {

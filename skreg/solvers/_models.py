@@ -61,10 +61,12 @@ class GramModel:
         The first m rows and columns hold the matrix; rows are contiguous, as kernels want them.
     moments : ndarray of shape (m,) or (m, n_outputs)
         Weighted means of the columns: what the intercept gives up for a unit of each coordinate.
+    data, sample : Data
+        What is minimised, and the rows that the matrix is made of: all of them unless it is an estimate.
     """
 
     def __init__(self, data, curvature):
-        self.data = data
+        self.data = self.sample = data
         self.columns = np.empty(0, dtype=np.int64)
         self.place = np.full(data.n_coordinates, -1, dtype=np.int64)
         self.H = np.empty((0, 0))
@@ -75,7 +77,7 @@ class GramModel:
         self._set_curvature(curvature)
 
     def _set_curvature(self, curvature):
-        self.weight = self.data.weight * curvature
+        self.weight = self.sample.weight * curvature
         self.total = float(self.weight.sum())
         centred = self.data.fit_intercept and self.total > 0
         self.means = np.zeros(self.data.n_coordinates) if centred else None  # filled in for the model's columns
@@ -104,7 +106,7 @@ class GramModel:
         if self.means is None:
             return
         m = len(self.columns)
-        scale = self.data.design.scale
+        scale = self.sample.design.scale
         means = self.means[new] if scale is None else self.means[new] / scale[new]
         block = self.H[m : m + len(new), m : m + len(new)]
         constant = m + np.flatnonzero(block.diagonal() <= _CONSTANT * self.total * means**2)
@@ -113,9 +115,9 @@ class GramModel:
 
     def update(self, curvature):
         """Take over a new curvature by correcting for the rows where it changed; False where they are many."""
-        if self.data.design.is_sparse or self.has_secants:
+        if self.sample.design.is_sparse or self.has_secants or self.is_estimate:
             return False
-        change = self.data.weight * curvature - self.weight
+        change = self.sample.weight * curvature - self.weight
         samples = np.flatnonzero(np.abs(change) > _SAME * self.weight.max(initial=0.0))
         total = self.total + change[samples].sum()
         if len(samples) > _FEW_ROWS * len(change) or not total > 0.5 * self.total:
@@ -126,12 +128,12 @@ class GramModel:
         self.weight[samples] += change
         self.total = float(total)
         if m and len(samples):
-            rows = self.data.design.rows(samples, self.columns)
+            rows = self.sample.design.rows(samples, self.columns)
             if self.means is not None:
                 rows -= self.moments
                 drift = change @ rows / total
                 rows, change = np.vstack([rows, drift]), np.append(change, -total)
-                scale = self.data.design.scale
+                scale = self.sample.design.scale
                 self.means[self.columns] += drift if scale is None else drift * scale[self.columns]
                 self._extend_moments()
             for sign in (1.0, -1.0):  # two symmetric products cost half as much as one general product
@@ -161,6 +163,25 @@ class GramModel:
                 self.bounds[label] = largest_eigenvalue(self.H[np.ix_(members, members)])
         return np.array([self.bounds[label] for label in labels])
 
+    @property
+    def is_estimate(self):
+        """Whether the matrix is made of some rows alone."""
+        return self.sample is not self.data
+
+    def keep(self, coordinates):
+        """Forget all coordinates but these."""
+        kept = self.place[coordinates]
+        kept = np.sort(kept[kept >= 0])
+        if len(kept) == len(self.columns):
+            return
+        self.H = self.H[np.ix_(kept, kept)]
+        self.columns = self.columns[kept]
+        self.place[:] = -1
+        self.place[self.columns] = np.arange(len(kept))
+        self.factor.clear()
+        self.bounds.clear()
+        self._extend_moments()
+
     def _reserve(self, size):
         if size > len(self.H):
             capacity = min(max(size, 2 * len(self.H)), len(self.place))
@@ -170,17 +191,17 @@ class GramModel:
             self.H = H
 
     def _cross(self, rows, columns):
-        return self.data.design.gram(rows, columns, self.weight, self.means)
+        return self.sample.design.gram(rows, columns, self.weight, self.means)
 
     def _extend_means(self, new):
         if self.means is not None:
-            scale = self.data.design.scale
-            means = self.data.design.rmatvec(self.weight / self.total, new)
+            scale = self.sample.design.scale
+            means = self.sample.design.rmatvec(self.weight / self.total, new)
             self.means[new] = means if scale is None else means * scale[new]
 
     def _extend_moments(self):
         if self.means is not None:
-            scale = self.data.design.scale
+            scale = self.sample.design.scale
             self.moments = self.means[self.columns] / (1.0 if scale is None else scale[self.columns])
 
     def profiled(self, gradient, slope):

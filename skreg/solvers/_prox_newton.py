@@ -15,6 +15,7 @@ from skreg.solvers import _covariance as covariance
 from skreg.solvers._active_newton import active_newton
 from skreg.solvers._block_model import BlockModel
 from skreg.solvers._models import GramModel, make_model, sweeps_columns
+from skreg.solvers._wide_groups import descend_turned, has_wide_groups
 
 _FIRST = 100  # coordinates in the first working set
 _FLOOR = (
@@ -28,6 +29,9 @@ _SMALL = 100  # size of a support, or of a working set beside as many samples, a
 _ROUGH = 1e-3  # tolerance above which a solution is but a step on the way to another
 _POLISH_SWEEPS = 50  # most sweeps spent on making a certified point exact
 _FEW = 20  # coordinates that may always join
+_ESTIMATE_STALE = 0.5  # an estimate of it from some rows is kept while each step shrinks the violation by this factor
+_ESTIMATE_ACCURACY = 0.05  # share of the violation to which such a model leads down between two passes, ...
+_ESTIMATE_AIM = 0.5  # ... or this share of tol once no coordinate enters
 _STALE = 0.1  # a model is kept for another step while each step shrinks the violation by this factor, ...
 _TALL_STALE = 0.3  # ... or by this one, where making it costs many passes over the data
 _TALL = 16  # samples a coordinate from which that is so
@@ -37,6 +41,8 @@ _SHARE = 0.3  # share of all features up to which looking at candidates first is
 _ROUNDS = 5  # most times that candidates are looked at between two passes over the data
 _ROUNDING = 1e-15  # of the null model's violation: no subproblem is asked for more
 _ENOUGH = 1.0  # share of tol to which a subproblem is solved where each digit costs more sweeps
+_INNER = 0.1  # share of tol to which the problem of a working set of wide groups is solved at least, ...
+_LARGEST = 0.1  # ... and the largest tolerance of such a problem
 _NEWTON_STEPS = 20  # most Newton steps between two passes over the data
 _SLOW = 0.3  # share of the violation left, above which models of concave groups take turns with the groups present
 _SHORTEST = 0.1  # step below which a model of concave groups is steepened instead
@@ -49,6 +55,7 @@ class State:
     """A point on some data, with what the next solve on the same data can use again."""
 
     def __init__(self, data, w=None, b=None):
+        self.data = data
         self.w = np.zeros(data.n_coordinates) if w is None else np.array(w, dtype=np.float64)
         self.b = data.null.intercept if b is None else b
         self.eta = None
@@ -56,6 +63,7 @@ class State:
         self.members = np.flatnonzero(self.w)
         self.model = None
         self.on_path = False
+        self.growth = 2.0 if data.loss.quadratic else 1.5  # each Newton step makes a Gram matrix of all members
         self.alpha = np.inf  # strength of the penalty at which this point was solved
         self.floor = _FLOOR  # least curvature of a model, as a share of the loss's bound
         self.refused = 0  # steps that did not lead down in a row
@@ -66,6 +74,11 @@ class State:
         last, self.alpha = self.alpha, alpha
         self.on_path = _FINE * last < alpha < last < np.inf
         return last
+
+    def take_estimate(self, model):
+        """Begin with a model that is made of some rows alone."""
+        model.data = self.data
+        self.model, self.contraction = model, 0.0
 
     def restore(self, certified):
         """Go back to a certified point; returns its certificate and measure."""
@@ -111,7 +124,10 @@ class ProxNewton(Parameterised):
         state.members = problem.penalty.complete(state.members)
         accuracy = (1e-3 if state.on_path else 0.1) if data.loss.quadratic else 0.3
         floor = _ROUNDING
-        if sweeps_columns(data, problem.penalty):
+        wide = has_wide_groups(problem)
+        if wide:
+            floor = _INNER * self.tol
+        elif sweeps_columns(data, problem.penalty):
             floor = _ENOUGH * self.tol
             accuracy = 0.0 if state.on_path else accuracy
         previous = np.inf
@@ -129,7 +145,7 @@ class ProxNewton(Parameterised):
             if n_iter == self.max_iter:
                 break
             if measure <= target:
-                if self.tol > _ROUGH or not _worth_polishing(problem, state, certificate):
+                if self.tol > _ROUGH or wide or not _worth_polishing(problem, state, certificate):
                     break
                 certified = certificate, measure, state.w.copy(), state.b, state.eta, gradient
                 state.gradient = None
@@ -142,8 +158,18 @@ class ProxNewton(Parameterised):
                 accuracy, floor = 0.01 * accuracy, max(0.1 * floor, _ROUNDING)
             previous = certificate.violation
             state.gradient = None
+            if wide:
+                share = accuracy * measure / (null.gap if problem.convex else null.violation)
+                descend_turned(problem, state, self, max(min(share, _LARGEST), floor))
+                continue
             inner = max(accuracy * certificate.violation, floor * null.violation)
             candidates = _candidates(problem, state, gradient)
+            if _is_estimate(state.model):
+                candidates = _keep_near(problem, state, gradient)
+                share = _ESTIMATE_ACCURACY * certificate.violation
+                inner = max(
+                    share if grown else min(share, _ESTIMATE_AIM * self.tol * null.violation), floor * null.violation
+                )
             _descend(problem, state, slope, gradient, inner)
             _settle(problem, state, gradient, candidates, inner)
         if data.loss.multi_output and len(problem.free):
@@ -174,7 +200,7 @@ def _worth_polishing(problem, state, certificate):
     A gap of tol bounds the objective; coefficients are only known to its square root, and an exact step on the support
     makes up for that.
     """
-    if state.model is None or certificate.violation <= 1e-13 * problem.data.null.violation:
+    if state.model is None or _is_estimate(state.model) or certificate.violation <= 1e-13 * problem.data.null.violation:
         return False
     data, m = problem.data, len(state.members)
     size = np.count_nonzero(state.w)
@@ -250,8 +276,7 @@ def _grow(state, violations, problem):
     fresh = violations.copy()
     fresh[state.members] = 0.0
     free = problem.free
-    growth = 2.0 if problem.data.loss.quadratic else 1.5  # each Newton step makes a Gram matrix of all members
-    room = max(_FIRST, int(growth * np.count_nonzero(state.w))) - len(state.members)
+    room = max(_FIRST, int(state.growth * np.count_nonzero(state.w))) - len(state.members)
     room = max(room, _FEW)
     new = np.flatnonzero(fresh)
     if len(new) > room:
@@ -270,6 +295,22 @@ def _candidates(problem, state, gradient):
     near = problem.penalty.violation(state.w, gradient, _scale(problem, state), relaxed) > 0
     near[state.members] = True
     return np.flatnonzero(near) if np.count_nonzero(near) < _SHARE * len(near) else state.members[:0]
+
+
+def _keep_near(problem, state, gradient):
+    """Leave in the working set, and in its estimated model, features near to entering alone; returns no candidates."""
+    relaxed = problem.pen._replace(alpha=_NEAR * problem.pen.alpha)
+    near = problem.penalty.violation(state.w, gradient, np.ones(1), relaxed) > 0
+    near |= state.w != 0
+    near[problem.free] = True
+    state.members = problem.penalty.complete(state.members[near[state.members]])
+    state.model.keep(state.members)
+    return state.members[:0]
+
+
+def _is_estimate(model):
+    """Whether the model's second derivatives are those of some rows."""
+    return isinstance(model, GramModel) and model.is_estimate
 
 
 def _settle(problem, state, gradient, candidates, inner):
@@ -295,7 +336,7 @@ def _descend(problem, state, slope, gradient, inner, steps=None, sweeps=2_000):
     model.extend(state.members)
     columns = model.columns
     gradient = gradient[columns]
-    if loss.quadratic:
+    if loss.quadratic and not _is_estimate(model):
         aim = inner if state.on_path else 0.0
         w, shift, _ = model.minimise(
             state.w[columns], gradient, slope, problem.penalty, problem.pen, inner, aim, sweeps
@@ -324,7 +365,7 @@ def _descend(problem, state, slope, gradient, inner, steps=None, sweeps=2_000):
         state.contraction = violation / last if moved else np.inf
         state.refused = _refusals(problem, state, moved)
         state.floor = max(0.1 * state.floor, _LEAST_FLOOR) if moved else _FLOOR
-        if violation <= inner:
+        if violation <= inner or (_is_estimate(model) and state.contraction > _ESTIMATE_STALE):
             return
         if not moved and state.refused > (
             _REFUSALS if problem.penalty.convex or not problem.penalty.blocks else _STEEPEST
@@ -370,7 +411,8 @@ def _model(problem, state, members):
         return state.model
     if isinstance(state.model, GramModel):
         stale = _TALL_STALE if _is_tall(data, members) else _STALE
-        if loss.quadratic or state.contraction <= stale:
+        stale = _ESTIMATE_STALE if state.model.is_estimate else stale
+        if (loss.quadratic and not state.model.is_estimate) or state.contraction <= stale:
             return state.model
     curvature = _model_curvature(problem, state)
     state.contraction = np.inf

@@ -20,8 +20,12 @@ _HOME = {
     "Lasso": "skreg.sparse",
     "LassoCV": "skreg.model_selection._named",
     "MultiTaskElasticNet": "skreg.group",
+    "MultiTaskElasticNetCV": "skreg.model_selection._named",
     "MultiTaskLasso": "skreg.group",
+    "MultiTaskLassoCV": "skreg.model_selection._named",
     "PathCV": "skreg.model_selection",
+    "PathIC": "skreg.model_selection",
+    "QuantileRegressor": "skreg.quantile",
     "SlopeRegressor": "skreg.group",
     "SparseClassifier": "skreg.sparse",
     "SparseClassifierCV": "skreg.model_selection._named",
@@ -30,6 +34,8 @@ _HOME = {
     "SparseGroupLassoClassifier": "skreg.group",
     "SparseRegressor": "skreg.sparse",
     "SparseRegressorCV": "skreg.model_selection._named",
+    "SqrtLasso": "skreg.sparse",
+    "StabilitySelection": "skreg.model_selection",
     "groups_from_transformer": "skreg._transformer_groups",
 }
 _SUBMODULES = ["inspection", "losses", "model_selection", "penalties", "solvers"]

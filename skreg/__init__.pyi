@@ -14,17 +14,23 @@ from skreg.group import SlopeRegressor as SlopeRegressor
 from skreg.group import SparseGroupLasso as SparseGroupLasso
 from skreg.group import SparseGroupLassoClassifier as SparseGroupLassoClassifier
 from skreg.model_selection import PathCV as PathCV
+from skreg.model_selection import PathIC as PathIC
+from skreg.model_selection import StabilitySelection as StabilitySelection
 from skreg.model_selection._named import AdaptiveLassoCV as AdaptiveLassoCV
 from skreg.model_selection._named import ElasticNetCV as ElasticNetCV
 from skreg.model_selection._named import GroupLassoCV as GroupLassoCV
 from skreg.model_selection._named import LassoCV as LassoCV
+from skreg.model_selection._named import MultiTaskElasticNetCV as MultiTaskElasticNetCV
+from skreg.model_selection._named import MultiTaskLassoCV as MultiTaskLassoCV
 from skreg.model_selection._named import SparseClassifierCV as SparseClassifierCV
 from skreg.model_selection._named import SparseGroupLassoCV as SparseGroupLassoCV
 from skreg.model_selection._named import SparseRegressorCV as SparseRegressorCV
+from skreg.quantile import QuantileRegressor as QuantileRegressor
 from skreg.sparse import AdaptiveLasso as AdaptiveLasso
 from skreg.sparse import ElasticNet as ElasticNet
 from skreg.sparse import Lasso as Lasso
 from skreg.sparse import SparseClassifier as SparseClassifier
 from skreg.sparse import SparseRegressor as SparseRegressor
+from skreg.sparse import SqrtLasso as SqrtLasso
 
 __version__: str

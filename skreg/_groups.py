@@ -247,7 +247,10 @@ class _Columns:
     def _find_name(self, column, group):
         where = f"groups: the group {group!r} names the column {str(column)!r}"
         if self.names is None:
-            raise ValueError(f"{where}, but X has no column names; pass a data frame.")
+            raise ValueError(
+                f"{where}, but X has no column names; pass a data frame (within a pipeline, "
+                "set_output(transform='pandas') makes the steps before hand one on)."
+            )
         if column not in self._place:
             raise ValueError(f"{where}, which X does not have.")
         if len(self._place) < self.n_features and self.names.count(column) > 1:

@@ -3,7 +3,8 @@
 import inspect
 
 import numpy as np
-from sklearn.base import BaseEstimator, is_classifier
+from scipy.stats import norm
+from sklearn.base import BaseEstimator, clone, is_classifier
 
 import skreg
 from skreg.losses import Huber, Tweedie
@@ -15,16 +16,14 @@ PUBLIC = [
 ]
 
 # Searches choose alpha: tests/model_selection holds their contracts.
-SEARCHES = [cls for cls in PUBLIC if issubclass(cls, skreg.PathCV)]
+SEARCHES = [cls for cls in PUBLIC if cls.__module__.startswith("skreg.model_selection")]
 CLASSES = [cls for cls in PUBLIC if cls not in SEARCHES]
 
-# These take a 2-D y alone, and no bounds: tests/group/test_multi_task.py holds their contracts.
+# These take a 2-D y alone.
 MULTI_TASK = [cls for cls in CLASSES if not cls().__sklearn_tags__().target_tags.single_output]
 
-# These have no weights and bounds of single features: tests/group/test_structured.py and test_group_*.py hold their
-# contracts.
-STRUCTURED = [skreg.ExclusiveLasso, skreg.FusedLasso, skreg.SlopeRegressor]
-STRUCTURED += [skreg.GroupLasso, skreg.GroupLassoClassifier, skreg.SparseGroupLasso, skreg.SparseGroupLassoClassifier]
+# tests/group/test_group_shared.py runs the contracts on these, with groups of several kinds.
+GROUPED = [skreg.GroupLasso, skreg.GroupLassoClassifier, skreg.SparseGroupLasso, skreg.SparseGroupLassoClassifier]
 
 SMALL = dict(alpha=1e-3, tol=1e-10)  # coefficients are not zero here; at alpha=1 most checks see an empty model
 
@@ -43,6 +42,14 @@ EXTRA = {
     "ElasticNet": [dict(l1_ratio=0.1), dict(l1_ratio=0.0), dict(standardize=True, positive=True)],
     "MultiTaskLasso": [dict(standardize=True), dict(fit_intercept=False), dict(warm_start=True)],
     "MultiTaskElasticNet": [dict(l1_ratio=0.1), dict(l1_ratio=0.0, standardize=True)],
+    "QuantileRegressor": [
+        dict(quantile=[0.2, 0.5, 0.7]),
+        dict(quantile=0.8, penalty="elastic_net", standardize=True),
+        dict(quantile=[0.3, 0.6], non_crossing="rows"),
+        dict(quantile=[0.3, 0.6], non_crossing="box"),
+        dict(positive=True),
+        dict(fit_intercept=False),
+    ],
     "SlopeRegressor": [
         dict(lambdas="oscar", standardize=True),
         dict(loss="huber"),
@@ -81,6 +88,13 @@ EXTRA = {
         dict(class_weight="balanced"),
     ],
     "SparseGroupLassoClassifier": [dict(loss="multinomial", warm_start=True), dict(l1_ratio=0.1, standardize=True)],
+    "SqrtLasso": [
+        dict(alpha="pivotal"),
+        dict(standardize=False, warm_start=True),
+        dict(positive=True),
+        dict(fit_intercept=False),
+        dict(alpha=0.0),
+    ],
     "AdaptiveLasso": [dict(gamma=2.0, standardize=True), dict(pilot=skreg.Lasso(alpha=1e-2, tol=1e-10))],
     "SparseRegressor": [
         dict(loss="huber"),
@@ -115,9 +129,10 @@ def instances():
         yield cls(**SMALL)
         for extra in EXTRA.get(cls.__name__, []):
             yield cls(**{**SMALL, **extra})
-    short = dict(alphas=8, cv=3)
     for cls in SEARCHES:
-        if cls is skreg.PathCV:
+        takes = inspect.signature(cls).parameters
+        short = {name: value for name, value in dict(alphas=8, cv=3, n_pairs=5).items() if name in takes}
+        if "estimator" in takes:
             yield cls(skreg.Lasso(), **short)
             yield cls(skreg.SparseClassifier(tol=1e-10), **short)
         else:
@@ -131,6 +146,7 @@ CONTRACTED = [  # what the contracts run on: every class, loss and kind of penal
     skreg.Lasso(alpha=0.05, standardize=True, positive=True, **TIGHT),
     skreg.ElasticNet(alpha=0.05, l1_ratio=0.7, **TIGHT),
     skreg.AdaptiveLasso(alpha=0.05, **TIGHT),
+    skreg.SqrtLasso(alpha=0.1, **TIGHT),
     skreg.SparseRegressor(penalty="mcp", alpha=0.05, **TIGHT),
     skreg.SparseRegressor(loss="huber", alpha=0.03, **TIGHT),
     skreg.SparseRegressor(loss="poisson", alpha=0.05, standardize=True, **TIGHT),
@@ -139,7 +155,36 @@ CONTRACTED = [  # what the contracts run on: every class, loss and kind of penal
     skreg.SparseClassifier(alpha=0.03, **TIGHT),
     skreg.SparseClassifier(loss="multinomial", alpha=0.02, standardize=True, **TIGHT),
     skreg.SparseClassifier(loss="squared_hinge", alpha=0.03, class_weight="balanced", **TIGHT),
+    skreg.QuantileRegressor(quantile=0.4, alpha=0.02, **TIGHT),
+    skreg.MultiTaskLasso(alpha=0.05, **TIGHT),
+    skreg.MultiTaskElasticNet(alpha=0.05, l1_ratio=0.7, standardize=True, **TIGHT),
+    skreg.SlopeRegressor(alpha=0.05, **TIGHT),
+    skreg.FusedLasso(alpha=0.05, **TIGHT),
+    skreg.FusedLasso(alpha=0.03, l1_ratio=0.5, loss="huber", **TIGHT),
+    skreg.ExclusiveLasso(groups=2, alpha=0.05, **TIGHT),
 ]
+
+
+def adapted(estimator, **params):
+    """A clone with those of the parameters that it has."""
+    return clone(estimator).set_params(**{k: v for k, v in params.items() if k in estimator.get_params(deep=False)})
+
+
+def on_columns(estimator, origin):
+    """A clone whose penalty treats column j as `estimator` treats column origin[j] of 8; those of origin -1 are new.
+
+    Copies of the 8 columns are given one after another.
+    """
+    origin, other = np.asarray(origin), clone(estimator)
+    if isinstance(other, skreg.FusedLasso):
+        places = [np.flatnonzero(origin == k) for k in range(8)]
+        other.edges = [pair for pairs in map(zip, places, places[1:]) for pair in pairs]
+    elif isinstance(other, skreg.ExclusiveLasso):
+        other.groups = [f"new{j}" if k < 0 else str(k // estimator.groups) for j, k in enumerate(origin)]
+    elif isinstance(other, skreg.SlopeRegressor):
+        lambdas = norm.isf(0.1 * np.arange(1, 9) / 16)
+        other.lambdas = np.append(lambdas, np.full(len(origin) - 8, lambdas[-1]))
+    return other
 
 
 def label(estimator):

@@ -9,10 +9,10 @@ from sklearn.base import clone, is_classifier, is_regressor
 import skreg
 from skreg.losses import Huber, Logistic, Tweedie
 from skreg.penalties import MCP
-from tests._instances import CLASSES, CONTRACTED, MULTI_TASK, STRUCTURED, label, make_data
+from tests._instances import CLASSES, CONTRACTED, GROUPED, label, make_data
 
 every_estimator = pytest.mark.parametrize("estimator", CONTRACTED, ids=label)
-classes = [cls for cls in CLASSES if cls not in {*MULTI_TASK, *STRUCTURED}]
+classes = [cls for cls in CLASSES if cls not in GROUPED]
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
@@ -20,7 +20,7 @@ classes = [cls for cls in CLASSES if cls not in {*MULTI_TASK, *STRUCTURED}]
 @every_estimator
 def test_not_finite(estimator, argument, bad):
     X, y = make_data(estimator)
-    shape = (len(y), 3) if getattr(estimator, "loss", "") == "multinomial" else len(y)
+    shape = (len(y), 3) if getattr(estimator, "loss", "") == "multinomial" else y.shape
     data = dict(X=X, y=y.astype(float), sample_weight=np.ones(len(y)), offset=np.zeros(shape))
     name = argument.removeprefix("sparse ")
     data[name].flat[3] = bad

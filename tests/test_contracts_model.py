@@ -14,14 +14,24 @@ from sklearn.linear_model import GammaRegressor, LinearRegression, LogisticRegre
 import skreg
 from skreg.losses import Huber
 from skreg.model_selection import alpha_grid
-from tests._instances import CONTRACTED, label, make_data
+from tests._instances import CONTRACTED, MULTI_TASK, adapted, label, make_data
 
 every_estimator = pytest.mark.parametrize("estimator", CONTRACTED, ids=label)
-convex = [e for e in CONTRACTED if getattr(e, "penalty", "l1") in {"l1", "elastic_net"}]
+# Quantile regression has a solver and an objective of its own: tests/quantile holds its contracts.
+engine = [e for e in CONTRACTED if not isinstance(e, skreg.QuantileRegressor)]
+every_engine_model = pytest.mark.parametrize("estimator", engine, ids=label)
+weighted = [e for e in CONTRACTED if "penalty_weights" in e.get_params()]
+convex = [e for e in weighted if getattr(e, "penalty", "l1") in {"l1", "elastic_net"}]
+emptied = [e for e in engine if not isinstance(e, skreg.ExclusiveLasso) and getattr(e, "l1_ratio", 1) != 0]
+
+
+SQUARED = [skreg.Lasso, skreg.ElasticNet, skreg.AdaptiveLasso, skreg.SparseRegressor]
+SQUARED += [skreg.MultiTaskLasso, skreg.MultiTaskElasticNet]
+SQUARED += [skreg.SlopeRegressor, skreg.FusedLasso, skreg.ExclusiveLasso]
 
 
 # ------------------------------------------------------------ the strength of the penalty
-@every_estimator
+@pytest.mark.parametrize("estimator", emptied, ids=label)
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("fit_intercept", [True, False])
 def test_alpha_max_empties_the_model_and_a_little_less_does_not(estimator, weighted, fit_intercept):
@@ -37,9 +47,9 @@ def test_alpha_max_empties_the_model_and_a_little_less_does_not(estimator, weigh
 
 
 @pytest.mark.parametrize("fit_intercept", [True, False])
-@pytest.mark.parametrize("cls", [skreg.Lasso, skreg.ElasticNet, skreg.AdaptiveLasso, skreg.SparseRegressor])
+@pytest.mark.parametrize("cls", SQUARED)
 def test_alpha_zero_is_least_squares(cls, fit_intercept):
-    X, y = make_data(skreg.Lasso())
+    X, y = make_data(cls())
     weight = np.random.default_rng(0).uniform(0.1, 2.0, len(y))
     model = cls(alpha=0.0, tol=1e-12, fit_intercept=fit_intercept).fit(X, y, weight)
     reference = LinearRegression(fit_intercept=fit_intercept).fit(X, y, weight)
@@ -118,7 +128,9 @@ def saturated(loss, y):
 
 
 KNOWN = {"squared", "huber", "poisson", "gamma", "logistic", "multinomial"}
-known = [e for e in convex if getattr(e, "loss", "squared") in KNOWN and not isinstance(e, skreg.AdaptiveLasso)]
+OTHER = skreg.AdaptiveLasso | skreg.MultiTaskLasso | skreg.MultiTaskElasticNet  # tests/group holds those of tasks
+OTHER |= skreg.SqrtLasso | skreg.QuantileRegressor  # tests/sparse and tests/quantile hold those of other objectives
+known = [e for e in convex if getattr(e, "loss", "squared") in KNOWN and not isinstance(e, OTHER)]
 
 
 @pytest.mark.parametrize("estimator", known, ids=label)
@@ -161,14 +173,16 @@ def test_fitted_attributes(estimator):
     assert model.converged_ is True
     measure = model.kkt_violation_ if getattr(estimator, "penalty", "l1") == "mcp" else model.dual_gap_
     assert 0 <= measure <= estimator.tol
-    if is_regressor(estimator):
+    if type(estimator) in MULTI_TASK:
+        assert model.intercept_.shape == (3,) and model.coef_.shape == (3, X.shape[1])
+    elif is_regressor(estimator):
         assert type(model.intercept_) is float and model.coef_.shape == (X.shape[1],)
     else:
         n_outputs = 3 if estimator.loss == "multinomial" else 1
         assert model.intercept_.shape == (n_outputs,) and model.coef_.shape == (n_outputs, X.shape[1])
 
 
-@every_estimator
+@every_engine_model
 def test_too_few_iterations_warn_with_the_remedy(estimator):
     X, y = make_data(estimator)
     with pytest.warns(ConvergenceWarning, match=r"max_iter=1\) or tol.*above tol=1.0e-10") as record:
@@ -179,7 +193,7 @@ def test_too_few_iterations_warn_with_the_remedy(estimator):
     assert own[0].filename == __file__  # the line that called fit
 
 
-@every_estimator
+@every_engine_model
 def test_warm_start_gives_the_same_model_sooner(estimator):
     X, y = make_data(estimator)
     cold = clone(estimator).fit(X, y)
@@ -200,7 +214,7 @@ def test_unpenalised_features_are_certified_and_their_gradient_vanishes(estimato
     X, y = make_data(estimator)
     weights = np.ones(X.shape[1])
     weights[[0, 5]] = 0.0
-    model = clone(estimator).set_params(penalty_weights=weights, positive=False, tol=1e-10).fit(X, y)
+    model = adapted(estimator, penalty_weights=weights, positive=False, tol=1e-10).fit(X, y)
     assert np.all(model.coef_[..., [0, 5]] != 0)
     heavy = clone(model).set_params(alpha=1e4).fit(X, y)
     np.testing.assert_array_equal(heavy.coef_[..., weights > 0], 0.0)
@@ -210,7 +224,7 @@ def test_unpenalised_features_are_certified_and_their_gradient_vanishes(estimato
         assert model.dual_gap_ <= 1e-10
 
 
-@every_estimator
+@pytest.mark.parametrize("estimator", weighted, ids=label)
 def test_infinite_weight_leaves_a_feature_out(estimator):
     X, y = make_data(estimator)
     weights = np.ones(X.shape[1])
@@ -222,7 +236,7 @@ def test_infinite_weight_leaves_a_feature_out(estimator):
 
 
 @pytest.mark.parametrize("standardize", [False, True])
-@every_estimator
+@pytest.mark.parametrize("estimator", [e for e in CONTRACTED if "upper" in e.get_params()], ids=label)
 def test_bounds_hold_in_the_units_of_X(estimator, standardize):
     X, y = make_data(estimator)
     model = clone(estimator).set_params(standardize=standardize, positive=False, lower=-0.05, upper=0.1).fit(X, y)
@@ -230,13 +244,10 @@ def test_bounds_hold_in_the_units_of_X(estimator, standardize):
     assert np.isclose(model.coef_.max(), 0.1) or np.isclose(model.coef_.min(), -0.05)
 
 
-SQUARED = [skreg.Lasso, skreg.ElasticNet, skreg.AdaptiveLasso, skreg.SparseRegressor]
-
-
 @pytest.mark.parametrize("cls", SQUARED)
 def test_offset_shifts_the_target_of_squared_losses(cls):
     X, y = make_data(cls())
-    offset = np.random.default_rng(1).standard_normal(len(y))
+    offset = np.random.default_rng(1).standard_normal(y.shape)
     a = cls(alpha=0.05, tol=1e-12).fit(X, y, offset=offset)
     b = cls(alpha=0.05, tol=1e-12).fit(X, y - offset)
     np.testing.assert_allclose(a.coef_, b.coef_, rtol=0, atol=1e-8)

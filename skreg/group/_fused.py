@@ -2,6 +2,7 @@
 
 from numbers import Real
 
+import numpy as np
 from sklearn.base import _fit_context
 
 from skreg._backend import Interval, StrOptions
@@ -30,9 +31,9 @@ class FusedLasso(StructuredRegressor):
     l1_ratio : float, default=0.0
         Share of the L1 norm, from 0 (differences alone, which leave the mean of each connected set of features
         unpenalised) to 1 (Lasso).
-    edges : "chain" or array-like of int of shape (n_edges, 2), default="chain"
-        The pairs of neighbours, by the indices of their columns. "chain" stands for columns in their order, such as
-        time points or wavelengths. Pairs that are given twice count twice.
+    edges : "chain" or array-like of shape (n_edges, 2), default="chain"
+        The pairs of neighbours, by the indices or names of their columns. "chain" stands for columns in their order,
+        such as time points or wavelengths. Pairs that are given twice count twice.
     loss : {"squared", "huber", "poisson", "gamma", "tweedie"} or Loss, default="squared"
         The loss, by name or as an object of `skreg.losses`. Poisson, gamma and Tweedie losses have a log link.
     fit_intercept : bool, default=True
@@ -153,5 +154,25 @@ class FusedLasso(StructuredRegressor):
         """
         return self._fit(X, y, sample_weight, offset)
 
-    def _penalty(self):
-        return Fused(self.edges, self.l1_ratio)
+    def _structure(self, X, weight):
+        return _indexed(self.edges, getattr(self, "feature_names_in_", None))
+
+    def _penalty_for(self, structure, n_outputs):
+        return Fused(structure, self.l1_ratio)
+
+
+def _indexed(edges, names):
+    """The edges, with indices in place of the names of columns; the penalty checks the rest."""
+    if isinstance(edges, str) or getattr(getattr(edges, "dtype", None), "kind", "O") in "iuf":
+        return edges
+    try:
+        pairs = np.asarray(edges, dtype=object)
+    except ValueError:  # of unequal lengths
+        return edges
+    place = {} if names is None else {str(name): j for j, name in enumerate(names)}
+    named = [index for index, column in np.ndenumerate(pairs) if isinstance(column, str)]
+    for index in named:
+        if pairs[index] not in place:
+            why = "which X does not have" if place else "but X has no column names; pass a data frame"
+            raise ValueError(f"edges names the column {str(pairs[index])!r} in row {index[0]}, {why}.")
+    return [[place.get(column, column) for column in pair] for pair in pairs] if named else edges

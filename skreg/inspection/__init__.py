@@ -2,6 +2,7 @@
 
 from skreg.inspection._cv import CVDisplay
 from skreg.inspection._path import GroupDisplay, PathDisplay
+from skreg.inspection._stability import StabilityDisplay
 from skreg.inspection._summary import summary
 
-__all__ = ["CVDisplay", "GroupDisplay", "PathDisplay", "summary"]
+__all__ = ["CVDisplay", "GroupDisplay", "PathDisplay", "StabilityDisplay", "summary"]

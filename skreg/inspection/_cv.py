@@ -148,7 +148,7 @@ class CVDisplay:
         draw.set_alpha_axis(ax, alphas)
         marks = {
             "best": (best, "best", {"ls": ":", "color": "black", "lw": 1.6}),
-            "1se": (sparser, "within one standard error", {"ls": "--", "color": draw.COLOURS[1], "lw": 1.6}),
+            "1se": (sparser, "1-SE rule", {"ls": "--", "color": draw.COLOURS[1], "lw": 1.6}),
         }
         if self.alpha is not None and self.alpha not in (self.alpha_best_, self.alpha_1se_):
             chosen = int(np.argmin(np.abs(self.alphas - self.alpha)))

@@ -1,5 +1,8 @@
 """What the displays share: the reversed axis of alphas, lines with names at their ends, and marks."""
 
+from os.path import commonprefix
+from textwrap import fill
+
 import numpy as np
 from sklearn.isotonic import isotonic_regression
 
@@ -75,13 +78,15 @@ def rank(values, alphas, alpha):
     return order[sizes.any(axis=0)[order]]
 
 
-def draw_lines(ax, alphas, values, names, alpha, n_labels, line_kw):
+def draw_lines(ax, alphas, values, names, alpha, n_labels, line_kw, headroom=0.0):
     """One line a column that is ever non-zero, the first of `rank` coloured and named.
+
+    `headroom` is a share of the height that stays free above them, for a legend.
 
     Returns the columns drawn, in their order, their lines, and the names' texts.
     """
     order = rank(values, alphas, alpha if alpha is not None and alpha > 0 else None)
-    named = order[: room(ax, n_labels)]
+    named = order[: room(ax, n_labels, headroom)]
     look = {j: {"color": QUIET, "lw": 0.9, "zorder": 1} for j in order}
     for k, j in enumerate(named):
         colour, style = COLOURS[k % len(COLOURS)], STYLES[k // len(COLOURS) % len(STYLES)]
@@ -91,7 +96,8 @@ def draw_lines(ax, alphas, values, names, alpha, n_labels, line_kw):
     columns = np.sort(order)
     lines = [ax.plot(alphas, values[:, j], **{**look[j], **(line_kw or {})})[0] for j in columns]
     line_of = dict(zip(columns, lines))
-    texts = _name_ends(ax, alphas, values[-1, named], [names[j] for j in named], [line_of[j] for j in named])
+    named_lines = [line_of[j] for j in named]
+    texts = _name_ends(ax, alphas, values[-1, named], [names[j] for j in named], named_lines, headroom)
     return columns, lines, texts
 
 
@@ -103,24 +109,25 @@ def _font_pixels(ax):
     return points * ax.figure.dpi / 72
 
 
-def room(ax, n_labels):
-    """How many names fit below each other."""
-    return min(n_labels, max(1, int(ax.get_window_extent().height / (1.4 * _font_pixels(ax)))))
+def room(ax, n_labels, taken=0.0):
+    """How many names fit below each other, where a share of the height is taken."""
+    height = (1.0 - taken) * ax.get_window_extent().height
+    return min(n_labels, max(1, int(height / (1.4 * _font_pixels(ax)))))
 
 
-def _name_ends(ax, alphas, ends, names, lines):
+def _name_ends(ax, alphas, ends, names, lines, headroom):
     """Names inside the axes at the right, where the axis of alphas makes room for them, and leaders to the lines."""
     size = _font_pixels(ax) * 72 / ax.figure.dpi
     width, height = ax.get_window_extent().width, ax.get_window_extent().height
     texts = [ax.text(1.0, 0.5, name, transform=ax.transAxes, fontsize=size, color="0.15") for name in names]
-    widths = [_fit(text, LABEL_SHARE * width) for text in texts]
+    widths = _fit(texts, LABEL_SHARE * width)
     label_share = max(widths, default=0.0) / width
     share = 1.0 - label_share - LEADER_SHARE - 0.03 if texts else 1.0
     set_alpha_axis(ax, alphas, share)
     ax.margins(y=0.06)
     bottom, top = ax.get_ylim()
-    ax.set_ylim(bottom, top)
-    least = 1.3 * _font_pixels(ax) / height * (top - bottom)
+    ax.set_ylim(bottom, bottom + (top - bottom) / (1.0 - headroom))
+    least = 1.3 * _font_pixels(ax) / height * (top - bottom) / (1.0 - headroom)
     order = np.argsort(-ends, kind="stable")
     heights = np.empty(len(ends))
     heights[order] = spread(ends[order], least, bottom + least / 2, top - least / 2)
@@ -139,15 +146,62 @@ def _name_ends(ax, alphas, ends, names, lines):
     return texts
 
 
-def _fit(text, limit):
-    """Shorten a text in its middle to a width in pixels; the width it has."""
-    name, width = text.get_text(), text.get_window_extent().width
+def _fit(texts, limit):
+    """Shorten texts to a width in pixels, so that different ones stay different; the widths they have."""
+    names = [text.get_text() for text in texts]
+    widths = [_fit_one(text, name, limit) for text, name in zip(texts, names)]
+    short = [text.get_text() for text in texts]
+    for same in {form for form in short if short.count(form) > 1}:
+        which = [k for k, form in enumerate(short) if form == same]
+        for k, core in zip(which, _differing([names[k] for k in which])):
+            widths[k] = _fit_one(texts[k], core, limit)
+    return widths
+
+
+def _fit_one(text, name, limit):
+    """Set a text to `name`, shortened in the middle where it is too wide; its width."""
+    text.set_text(name)
+    width = text.get_window_extent().width
     keep = len(name)
     while width > limit and keep > 2:
         keep = max(2, min(keep - 1, int(keep * limit / width)))
         text.set_text(f"{name[: keep - keep // 2]}…{name[-(keep // 2) :]}")
         width = text.get_window_extent().width
     return width
+
+
+def _differing(names):
+    """The names without what all end with, so that what is left in their middles can be told apart."""
+    ends = [name[::-1] for name in names]
+    end = len(commonprefix(ends)) if len(set(names)) > 1 else 0
+    return [name[: len(name) - end] + "…" for name in names] if end else names
+
+
+def bars(ax, values, names, free=0.0, **bar_kw):
+    """Horizontal bars, the first at the top, with their names inside the axes; a share `free` of the height is below.
+
+    Inside they are neither cut off nor in the way of a neighbour, whatever lays out the figure.
+    """
+    places = np.arange(len(values))
+    drawn = ax.barh(places, values, **{"height": 0.7, **bar_kw})
+    rows = max(len(places), 1) + 0.2
+    ax.set_ylim(rows / (1.0 - free) - 0.6, -0.6)
+    ax.set_yticks(places, names)
+    ax.tick_params(axis="y", length=0, labelsize=_font_pixels(ax) * 72 / ax.figure.dpi)
+    labels, width = ax.get_yticklabels(), ax.get_window_extent().width
+    share = max(_fit(labels, LABEL_SHARE * width), default=0.0) / width + 0.03
+    ax.set_yticks(places, [label.get_text() for label in labels])
+    right = max(values, default=0.0) * 1.04 or 1.0
+    ax.set_xlim(-share / (1.0 - share) * right, right)
+    ax.set_xticks([tick for tick in ax.get_xticks() if 0 <= tick <= right])
+    ax.spines["left"].set_position(("data", 0.0))
+    return drawn
+
+
+def count_shown(ax, n_nonzero, n_all, n_shown, what):
+    """Say above the axes how many there are, and how many of these are drawn."""
+    largest = f", the largest {n_shown} shown" if n_shown < n_nonzero else ""
+    ax.set_title(f"{n_nonzero} of {n_all} {what}{largest}", fontsize="medium", loc="left")
 
 
 def spread(heights, least, bottom, top):
@@ -160,6 +214,18 @@ def spread(heights, least, bottom, top):
 
 
 def legend(ax, **where):
-    """A legend for what has a name."""
-    if ax.get_legend_handles_labels()[0]:
-        ax.legend(**{"frameon": True, "framealpha": 0.85, "edgecolor": "none", **where})
+    """A legend for what has a name, in as many lines as the width of the axes asks for.
+
+    Returns the share of the axes' height that it takes.
+    """
+    if not ax.get_legend_handles_labels()[0]:
+        return 0.0
+    drawn = ax.legend(**{"frameon": True, "framealpha": 0.85, "edgecolor": "none", **where})
+    frame = ax.get_window_extent()
+    labels = [text.get_text() for text in drawn.get_texts()]
+    for share in (0.7, 0.5, 0.35, 0.25):
+        if drawn.get_window_extent().width <= frame.width:
+            break
+        for text, label in zip(drawn.get_texts(), labels):
+            text.set_text(fill(label, int(share * max(map(len, labels))), break_long_words=False))
+    return min(drawn.get_window_extent().height / frame.height + 0.02, 0.5)

@@ -170,12 +170,12 @@ class PathDisplay:
             title = "norm of coefficients over classes" if output is None else f"coefficient, class {output}"
             values = np.linalg.norm(values, axis=1) if output is None else values[:, output]
         ax.plot(alphas[[0, -1]], [0.0, 0.0], color="0.6", lw=0.8, zorder=0)
-        self.drawn_, self.lines_, self.texts_ = draw.draw_lines(
-            ax, alphas, values, names, self.alpha, n_labels, line_kw
-        )
         self.mark_ = draw.mark(ax, self.alpha, alphas, _mark_label(self.alpha))
+        headroom = draw.legend(ax, loc="upper left")
+        self.drawn_, self.lines_, self.texts_ = draw.draw_lines(
+            ax, alphas, values, names, self.alpha, n_labels, line_kw, headroom
+        )
         ax.set_ylabel(title)
-        draw.legend(ax, loc="upper left")
         return self
 
 
@@ -339,25 +339,21 @@ class GroupDisplay:
             return self._plot_bars(n_bars, bar_kw)
         shown = draw.positive(self.alphas)
         alphas = self.alphas[shown]
-        self.drawn_, self.lines_, self.texts_ = draw.draw_lines(
-            ax, alphas, self.norms[shown], self.group_names, self.alpha, n_labels, line_kw
-        )
         self.mark_ = draw.mark(ax, self.alpha, alphas, _mark_label(self.alpha))
+        headroom = draw.legend(ax, loc="upper left")
+        self.drawn_, self.lines_, self.texts_ = draw.draw_lines(
+            ax, alphas, self.norms[shown], self.group_names, self.alpha, n_labels, line_kw, headroom
+        )
         ax.set_ylabel("norm of the group's coefficients")
-        draw.legend(ax, loc="upper left")
         return self
 
     def _plot_bars(self, n_bars, bar_kw):
         ax = self.ax_
         self.drawn_ = draw.rank(self.norms[None], None, None)[: draw.room(ax, n_bars)]
-        norms, places = self.norms[self.drawn_], np.arange(len(self.drawn_))
-        self.bars_ = ax.barh(places, norms, **{"color": draw.COLOURS[0], "height": 0.7, **(bar_kw or {})})
-        ax.set_yticks(places, [self.group_names[g] for g in self.drawn_])
-        ax.set_ylim(max(len(places), 1) - 0.4, -0.6)
+        names = [self.group_names[g] for g in self.drawn_]
+        self.bars_ = draw.bars(ax, self.norms[self.drawn_], names, **{"color": draw.COLOURS[0], **(bar_kw or {})})
         ax.set_xlabel("norm of the group's coefficients")
-        nonzero = np.count_nonzero(self.norms)
-        largest = f", the largest {len(places)} shown" if len(places) < nonzero else ""
-        ax.set_title(f"{nonzero} of {len(self.norms)} groups{largest}", fontsize="medium", loc="left")
+        draw.count_shown(ax, np.count_nonzero(self.norms), len(self.norms), len(names), "groups")
         return self
 
 

@@ -28,6 +28,15 @@ class SparseColumns(NamedTuple):
     data: np.ndarray
 
 
+class WeightedColumns(NamedTuple):
+    """Columns in compressed sparse form, with and without the weights of their samples; indices are unsigned."""
+
+    indptr: np.ndarray
+    indices: np.ndarray
+    data: np.ndarray
+    weighted: np.ndarray
+
+
 def dense_dot(block, j, u):
     """Product of column j with u."""
     x = block.rows[j]
@@ -57,6 +66,12 @@ def sparse_add(block, j, delta, d, u):
     for k in range(block.indptr[j], block.indptr[j + 1]):
         i = block.indices[k]
         u[i] += delta * block.data[k] * d[i]
+
+
+def weighted_add(block, j, delta, d, u):
+    """Add delta * d * (column j) to u, d being the weights that `block` was made with."""
+    for k in range(block.indptr[j], block.indptr[j + 1]):
+        u[block.indices[k]] += delta * block.weighted[k]
 
 
 def residual_cd(block, curvature, moment, d, w, u, shift, pen, max_epochs, tol):
@@ -108,8 +123,11 @@ def residual_cd(block, curvature, moment, d, w, u, shift, pen, max_epochs, tol):
 
 
 def residual_kernel(penalty, sparse):
-    """`residual_cd` compiled for a penalty and a kind of columns."""
-    kind = dict(dot=sparse_dot, add=sparse_add) if sparse else dict(dot=dense_dot, add=dense_add)
-    return specialize(
-        residual_cd, fastmath=("reassoc", "contract"), bounded_prox=bounded_prox, **kind, **penalty.leaves
-    )
+    """`residual_cd` compiled for a penalty and a kind of columns, `WeightedColumns` where they are sparse."""
+    leaves = dict(bounded_prox=bounded_prox, **column_leaves(sparse), **penalty.leaves)
+    return specialize(residual_cd, fastmath=("reassoc", "contract"), **leaves)
+
+
+def column_leaves(sparse):
+    """The functions by which kernels read columns."""
+    return dict(dot=sparse_dot, add=weighted_add) if sparse else dict(dot=dense_dot, add=dense_add)

@@ -28,6 +28,8 @@ class Loss(Parameterised):
         The curvature jumps between 0 and a constant.
     curvature_bound : float or None
         Upper bound of the second derivative, None where there is none.
+    unit_dispersion : bool
+        The deviance, twice the excess over `infimum`, is that of a distribution without a free variance.
     """
 
     name = ""
@@ -37,6 +39,7 @@ class Loss(Parameterised):
     classifier = False
     piecewise = False
     curvature_bound = None
+    unit_dispersion = False
 
     def value(self, y, eta, xp=np):
         """Loss of each sample, shape (n_samples,)."""

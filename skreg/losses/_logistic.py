@@ -32,6 +32,7 @@ class Logistic(Loss):
 
     name = "logistic"
     classifier = True
+    unit_dispersion = True
     curvature_bound = 0.25
 
     def value(self, y, eta, xp=np):

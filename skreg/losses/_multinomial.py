@@ -38,6 +38,7 @@ class Multinomial(Loss):
     name = "multinomial"
     multi_output = True
     classifier = True
+    unit_dispersion = True
     curvature_bound = 0.5
 
     def value(self, y, eta, xp=np):

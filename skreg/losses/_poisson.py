@@ -34,6 +34,7 @@ class Poisson(Loss):
     """
 
     name = "poisson"
+    unit_dispersion = True
 
     def value(self, y, eta, xp=np):
         """Negative log-likelihood of each sample without ``log(y!)``, shape (n_samples,)."""

@@ -33,6 +33,7 @@ class SquaredHinge(Loss):
 
     name = "squared_hinge"
     classifier = True
+    unit_dispersion = True
     curvature_bound = 2.0
     piecewise = True
 

@@ -4,9 +4,13 @@ from importlib import import_module
 
 from skreg.model_selection._path import Path, alpha_grid, regularization_path
 
-_HOME = {"PathCV": "skreg.model_selection._cv"}  # loads scikit-learn's model_selection: at first use
+_HOME = {  # at first use, as the first of them loads scikit-learn's model_selection
+    "PathCV": "skreg.model_selection._cv",
+    "PathIC": "skreg.model_selection._ic",
+    "StabilitySelection": "skreg.model_selection._stability",
+}
 
-__all__ = ["Path", "PathCV", "alpha_grid", "regularization_path"]
+__all__ = ["Path", "PathCV", "PathIC", "StabilitySelection", "alpha_grid", "regularization_path"]
 
 
 def __getattr__(name):

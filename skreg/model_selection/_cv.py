@@ -1,38 +1,36 @@
 """The strength of a penalty by cross-validation: one warm-started path a fold, for every estimator with an alpha."""
 
-from functools import partial
 from numbers import Integral, Real
 
 import numpy as np
-from sklearn.base import BaseEstimator, MetaEstimatorMixin, _fit_context, clone, is_classifier
+from sklearn import get_config
+from sklearn.base import _fit_context, clone, is_classifier
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import ParameterGrid, check_cv
 from sklearn.utils import get_tags, indexable
+from sklearn.utils.metadata_routing import UNUSED, MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.parallel import Parallel, delayed
-from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
+from sklearn.utils.validation import column_or_1d
 
-from skreg._backend import Interval, StrOptions, safe_indexing
-from skreg._base import check_sample_weight, fitted_attributes, follow_path, unchanged_on_error, without_ignored
-from skreg._threads import one_blas_thread
-from skreg.model_selection import _moments as moments
-from skreg.model_selection._path import _given_grid, _grid, _pose, solve
-
-_DEVIANCES = {"squared", "poisson", "gamma", "tweedie"}  # losses that are half a deviance, but for a constant
-
-
-def _delegate(name):
-    """Whether the estimator has the method; for `available_if`."""
-
-    def check(self):
-        model = getattr(self, "best_estimator_", None) or self.estimator
-        getattr(model, name)
-        return True
-
-    return check
+from skreg._backend import CallbackSupport, Interval, StrOptions
+from skreg._base import fitted_attributes, follow_path, unchanged_on_error
+from skreg.model_selection._folds import (
+    Candidate,
+    Scores,
+    pose_all,
+    score_fold,
+    scores_of_moments,
+    sharing,
+    walk,
+    weight_for,
+)
+from skreg.model_selection._path import _given_grid, _grid, as_path
+from skreg.model_selection._relax import check_relaxable, relaxed
+from skreg.model_selection._search import PathSearch, delegated
 
 
-class PathCV(MetaEstimatorMixin, BaseEstimator):
+class PathCV(CallbackSupport, PathSearch):
     """Choose alpha, and other parameters, by cross-validation along regularisation paths.
 
     Every fold solves one path of decreasing alphas, each point started from the one before, and scores all of its
@@ -61,7 +59,9 @@ class PathCV(MetaEstimatorMixin, BaseEstimator):
     refit : bool or "relaxed", default=True
         Fit the chosen model on the whole data. "relaxed" fits it once more on the features chosen, without penalty.
     n_jobs : int, default=None
-        Folds and combinations solved at a time, by joblib.
+        Folds solved at a time, by joblib.
+    verbose : bool, default=False
+        Whether to print one line a fold, and one line an alpha of the path on the whole data.
 
     Attributes
     ----------
@@ -77,11 +77,13 @@ class PathCV(MetaEstimatorMixin, BaseEstimator):
         Their mean score over folds.
     cv_results_ : dict of ndarray
         As `GridSearchCV`'s: ``params``, ``param_alpha``, ``split0_test_score``, ..., ``mean_test_score``,
-        ``std_test_score``, ``rank_test_score``.
+        ``std_test_score``, ``rank_test_score``, and times in seconds, ``mean_fit_time``, ``std_fit_time``,
+        ``mean_score_time``, ``std_score_time``. The time of an alpha is that from the one before on its path; what is
+        done once a path counts to the first.
     mean_score_, std_score_ : ndarray of shape (n_alphas,)
         Mean and standard deviation of the score over folds along `alphas_`, for the parameters chosen.
-    coef_path_ : ndarray of shape (n_alphas, n_features) or (n_alphas, n_classes, n_features)
-        Coefficients on the whole data along `alphas_`; where refit.
+    coef_path_ : ndarray of shape (n_alphas, n_features) or (n_alphas, n_outputs, n_features)
+        Coefficients on the whole data along `alphas_`; where refit. NaN where a callback ended the path before.
     best_estimator_ : object
         The final model; where refit. Its fitted attributes (`coef_`, `intercept_`, ...) are attributes of the search
         too.
@@ -91,6 +93,16 @@ class PathCV(MetaEstimatorMixin, BaseEstimator):
     See Also
     --------
     regularization_path : One path on the whole data.
+
+    Notes
+    -----
+    Callbacks of `sklearn.callback` see the tasks of `GridSearchCV`: ``search``, with one task for each combination and
+    fold, and ``refit``. Callbacks that pass on, such as progress bars, and those of `estimator` see the path of each as
+    `regularization_path` shows it. Where one ends a fold's path, the alphas that it did not reach have no score and are
+    not chosen; where one ends the path on the whole data, the alpha chosen is solved nevertheless.
+
+    With metadata routing, `sample_weight` and `offset` are the search's own, and `groups` and what else is given to
+    `fit` is the splitter's. Scorers are given the weights unless they ask not to be.
 
     References
     ----------
@@ -111,14 +123,16 @@ class PathCV(MetaEstimatorMixin, BaseEstimator):
     _parameter_constraints = {
         "estimator": "no_validation",
         "alphas": [Interval(Integral, 1, None, closed="left"), "array-like"],
-        "eps": [Interval(Real, 0, 1, closed="neither")],
+        "eps": [Interval(Real, 0, 1, closed="right")],
         "param_grid": [dict, list, None],
         "cv": ["cv_object"],
         "scoring": [str, callable, None],
         "selection": [StrOptions({"min", "1se"}), callable],
         "refit": ["boolean", StrOptions({"relaxed"})],
         "n_jobs": [Integral, None],
+        "verbose": ["verbose"],
     }
+    __metadata_request__fit = {"groups": UNUSED}  # the splitter's
 
     def __init__(
         self,
@@ -132,6 +146,7 @@ class PathCV(MetaEstimatorMixin, BaseEstimator):
         selection="min",
         refit=True,
         n_jobs=None,
+        verbose=False,
     ):
         self.estimator = estimator
         self.alphas = alphas
@@ -142,23 +157,26 @@ class PathCV(MetaEstimatorMixin, BaseEstimator):
         self.selection = selection
         self.refit = refit
         self.n_jobs = n_jobs
+        self.verbose = verbose
 
     @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y, sample_weight=None, offset=None, groups=None):
+    def fit(self, X, y, sample_weight=None, offset=None, groups=None, **params):
         """Solve the paths of all folds, choose, and fit the model chosen on the whole data.
 
         Parameters
         ----------
         X : {array-like, sparse matrix, sparse array} of shape (n_samples, n_features)
             Training data.
-        y : array-like of shape (n_samples,)
-            Target.
-        sample_weight : array-like of shape (n_samples,), default=None
+        y : array-like of shape (n_samples,) or (n_samples, n_tasks)
+            Target; of several tasks where that is what `estimator` takes.
+        sample_weight : float or array-like of shape (n_samples,), default=None
             Weights of the samples, in the fits and in the scores.
-        offset : array-like of shape (n_samples,), default=None
+        offset : array-like of the shape of the linear predictor, default=None
             Known part of the linear predictor.
         groups : array-like of shape (n_samples,), default=None
             Groups of samples for splitters such as `GroupKFold`.
+        **params : dict
+            What the splitter asks for besides, with metadata routing enabled.
 
         Returns
         -------
@@ -172,76 +190,123 @@ class PathCV(MetaEstimatorMixin, BaseEstimator):
         ValueError
             If an argument has a wrong shape or value; the message names it.
         """
+        metadata = dict(sample_weight=sample_weight, offset=offset)
+        told = dict(estimator=self, X=X, y=y, metadata={k: v for k, v in metadata.items() if v is not None})
+        task = self._init_callback_context(max_subtasks=1 + bool(self.refit))
         with unchanged_on_error(self):
+            task.call_on_fit_task_begin(**told)
             for name in fitted_attributes(self):
                 delattr(self, name)
-            return self._search(X, column_or_1d(y, warn=True), sample_weight, offset, groups)
+            if not get_tags(self).target_tags.multi_output:
+                y = column_or_1d(y, warn=True)
+            if np.isscalar(sample_weight):
+                sample_weight = np.full(len(y), float(sample_weight))
+            self._search(task, X, y, sample_weight, offset, self._for_splitter(groups=groups, **metadata, **params))
+            task.call_on_fit_task_end(**told, reconstruction_attributes={} if self.refit else None)
+        return self
 
-    def _search(self, X, y, sample_weight, offset, groups):
-        model, _ = _pose(self.estimator, X, y, sample_weight, offset)
-        scorer = self._scorer(model, offset)
-        X, y, sample_weight, offset, groups = indexable(X, y, sample_weight, offset, groups)
-        cv = check_cv(self.cv, y, classifier=is_classifier(model))
-        folds = [tuple(_places(rows) for rows in fold) for fold in cv.split(X, y, groups)]
+    def _search(self, root, X, y, sample_weight, offset, splitting):
         combinations = list(ParameterGrid(self.param_grid or {}))
         if any("alpha" in combination for combination in combinations):
             raise ValueError("param_grid names alpha; give its values as alphas.")
-        models = [clone(self.estimator).set_params(**combination) for combination in combinations]
-        data = X, y, sample_weight, offset
-        grids = [self._alphas_for(model, *data) for model in models]
-        scores, starts = self._scores_of_moments(models, data, folds, grids) if scorer is None else (None, None)
-        if scores is None:
-            run = delayed(_fold_scores)
-            scores = Parallel(n_jobs=self.n_jobs)(
-                run(model, *data, train, test, grid, scorer)
-                for model, grid in zip(models, grids)
-                for train, test in folds
-            )
-        scores = np.array(scores).reshape(len(models), len(folds), -1)
+        estimator = self.estimator
+        models = [clone(estimator).set_params(**combination) for combination in combinations]
+        together, posed = sharing(combinations, estimator), [None] * len(models)
+        for group in together:
+            for c, pair in zip(group, pose_all([models[c] for c in group], X, y, sample_weight, offset)):
+                posed[c] = pair
+        model, prepared = posed[0]
+        scorer = self._scorer(model, prepared, offset)
+        data = X, y, sample_weight, offset = indexable(X, y, sample_weight, offset)
+        cv = check_cv(self.cv, y, classifier=is_classifier(model))
+        folds = [tuple(_places(rows) for rows in fold) for fold in cv.split(X, y, **splitting)]
+        candidates = [
+            Candidate(combination, models[c], self._alphas_for(posed[c][1]))
+            for c, combination in enumerate(combinations)
+        ]
+        scores, starts = self._scores(root, together, candidates, posed, data, folds, scorer)
         self.n_splits_ = len(folds)
-        self.cv_results_ = _results(combinations, grids, scores)
-        self._select(combinations, grids, scores)
+        self.cv_results_ = _results(candidates, scores)
+        self._select(candidates, np.array([[fold.test for fold in row] for row in scores]))
         if self.refit:
-            which = self.best_index_ // scores.shape[2]
-            model, prepared, start = starts[which] if starts else (*_pose(models[which], *data), None)
-            path = solve(model, prepared, self.alphas_, model._told(*data), state=start)
-            self._keep(path, data)
+            which = self.best_index_ // len(self.alphas_)
+            self._refit(root, *posed[which], data, starts[which])
         else:
             self._take_attributes(model)
-        return self
 
-    def _scorer(self, model, offset):
-        """The scorer, None for the loss's own; after a check of what it and `refit` ask for."""
-        if self.refit == "relaxed" and "penalty_weights" not in model.get_params():
-            raise ValueError(
-                f"refit='relaxed' needs an estimator with penalty_weights; {type(model).__name__} has none."
+    def _scores(self, root, together, candidates, posed, data, folds, scorer):
+        """`Scores` by candidate and fold, and each candidate's state to start the path on the whole data from."""
+        size = len(candidates) * len(folds)
+        search = root.subcontext(task_name="search", max_subtasks=size, sequential_subtasks=False)
+        search.call_on_fit_task_begin(estimator=self)
+        ids = np.arange(size).reshape(len(candidates), len(folds)).tolist()
+        tasks = [[search.subcontext(task_name="fold-path", task_id=k) for k in row] for row in ids]
+        scores = None
+        if scorer is None:
+            scores, starts = scores_of_moments(together, candidates, posed, data, folds, tasks, self)
+        if scores is None:
+            scores, starts = [[None] * len(folds) for _ in candidates], [None] * len(candidates)
+            jobs = [(group, k) for group in together for k in range(len(folds))]
+            run = delayed(score_fold)
+            found = Parallel(n_jobs=self.n_jobs)(
+                run(
+                    [candidates[c] for c in group],
+                    [tasks[c][k] for c in group],
+                    data,
+                    folds[k],
+                    (k, len(folds)),
+                    scorer,
+                    self,
+                )
+                for group, k in jobs
             )
+            for (group, k), results in zip(jobs, found):
+                for c, result in zip(group, results):
+                    scores[c][k] = result
+        search.call_on_fit_task_end(estimator=self)
+        return scores, starts
+
+    def _for_splitter(self, groups, **metadata):
+        """What is given to the splitter's `split`."""
+        if get_config()["enable_metadata_routing"]:
+            given = {name: value for name, value in {"groups": groups, **metadata}.items() if value is not None}
+            return process_routing(self, "fit", **given).splitter.split if given else {}
+        unknown = sorted(metadata.keys() - {"sample_weight", "offset"})
+        if unknown:
+            raise ValueError(f"fit takes {', '.join(unknown)} only with enable_metadata_routing=True.")
+        return {"groups": groups}
+
+    def get_metadata_routing(self):
+        """What `fit` and `score` ask for themselves, and what they pass on to the splitter.
+
+        Returns
+        -------
+        routing : MetadataRouter
+            See scikit-learn's user guide of metadata routing.
+        """
+        to_splitter = MethodMapping().add(caller="fit", callee="split")
+        return (
+            MetadataRouter(owner=self)
+            .add_self_request(self)
+            .add(splitter=check_cv(self.cv), method_mapping=to_splitter)
+        )
+
+    def _scorer(self, model, prepared, offset):
+        """The scorer, None for the loss's own; after a check of what it and `refit` ask for."""
+        if self.refit == "relaxed":
+            check_relaxable(model, prepared, "refit='relaxed'")
         if self.scoring is None:
             return None
         if offset is not None:
             raise ValueError("offset needs scoring=None: a scorer does not pass it to predict.")
         return check_scoring(model, self.scoring)
 
-    @staticmethod
-    def _scores_of_moments(models, data, folds, grids):
-        """The scores of all folds from sums over their rows, and each model's start; Nones where these do not serve."""
-        scores, starts = [], []
-        for model, grid in zip(models, grids):
-            fold, prepared = _pose(model, *data)
-            with one_blas_thread():
-                found = moments.fold_scores(fold, prepared, folds, grid) if moments.applies(fold, prepared) else None
-            if found is None:
-                return None, None
-            scores += found[0]
-            starts.append((fold, prepared, found[1]))
-        return scores, starts
-
-    def _alphas_for(self, model, X, y, sample_weight, offset):
+    def _alphas_for(self, prepared):
         if np.ndim(self.alphas):
             return _given_grid(self.alphas)
-        return _grid(_pose(model, X, y, sample_weight, offset)[1], self.alphas, self.eps, "alphas")
+        return _grid(prepared, self.alphas, self.eps, "alphas")
 
-    def _select(self, combinations, grids, scores):
+    def _select(self, candidates, scores):
         mean, n_alphas = scores.mean(axis=1), scores.shape[2]
         if callable(self.selection):
             best = self.selection(self.cv_results_)
@@ -256,106 +321,33 @@ class PathCV(MetaEstimatorMixin, BaseEstimator):
             error = scores[which].std(axis=0, ddof=1)[k] / np.sqrt(self.n_splits_) if self.n_splits_ > 1 else 0.0
             k = int(np.flatnonzero(mean[which] >= mean[which, k] - error)[0])
         self.best_index_ = which * n_alphas + k
-        self.alphas_, self.alpha_ = grids[which], float(grids[which][k])
-        self.best_params_ = {**combinations[which], "alpha": self.alpha_}
+        self.alphas_ = candidates[which].alphas
+        self.alpha_ = float(self.alphas_[k])
+        self.best_params_ = {**candidates[which].params, "alpha": self.alpha_}
         self.mean_score_, self.std_score_ = mean[which], scores[which].std(axis=0)
         self.best_score_ = float(mean[which, k])
 
-    def _keep(self, path, data):
-        """Take the chosen model from the path on the whole data."""
-        best = path.estimator._at(path, int(np.flatnonzero(path.alphas == self.alpha_)[0]))
+    def _refit(self, root, model, prepared, data, state):
+        """The path on the whole data, and of it the model chosen."""
+        task = root.subcontext(task_name="refit")
+        path = dict(state=state, verbose=self.verbose)
+        solutions = walk(self, task, model, prepared, self.alphas_, model._told(*data), **path)
+        k = int(np.flatnonzero(self.alphas_ == self.alpha_)[0])
+        reached = [*range(len(solutions))]
+        if k not in reached:  # a callback ended the path before
+            solutions += follow_path(prepared, [self.alpha_], model.tol, model.max_iter)
+            model._warn(solutions[-1], stacklevel=5)
+            reached.append(k)
+        path = as_path(model, prepared, self.alphas_[reached], solutions)
+        best = model._at(path, reached.index(k))
         if self.refit == "relaxed":
-            best = _relaxed(best, *data)
-        self.coef_path_ = path.coefs
+            best = relaxed(best, prepared, solutions[reached.index(k)], share=1.0)
+        self.coef_path_ = np.full((len(self.alphas_), *path.coefs.shape[1:]), np.nan, dtype=path.coefs.dtype)
+        self.coef_path_[reached] = path.coefs
         self.best_estimator_ = best
         self._take_attributes(best)
 
-    def _take_attributes(self, model):
-        own = set(vars(self))
-        vars(self).update({name: value for name, value in fitted_attributes(model).items() if name not in own})
-
-    # ------------------------------------------------------------ the model chosen
-    def _call(self, method, X, *args, **kwargs):
-        self._check_refitted(method)
-        return getattr(self.best_estimator_, method)(X, *args, **kwargs)
-
-    def _check_refitted(self, method):
-        check_is_fitted(self)
-        check_is_fitted(self, "best_estimator_", msg=f"{method} needs the final model, which refit=False does not fit.")
-
-    @available_if(_delegate("predict"))
-    def predict(self, X, offset=None):
-        """Predictions of the model chosen.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix, sparse array} of shape (n_samples, n_features)
-            Samples.
-        offset : array-like of shape (n_samples,), default=None
-            Known part of the linear predictor.
-
-        Returns
-        -------
-        y_pred : ndarray of shape (n_samples,)
-            Predictions.
-        """
-        return self._call("predict", X, offset)
-
-    @available_if(_delegate("predict_proba"))
-    def predict_proba(self, X, offset=None):
-        """Probabilities of the classes by the model chosen.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix, sparse array} of shape (n_samples, n_features)
-            Samples.
-        offset : array-like of shape (n_samples,), default=None
-            Known part of the linear predictor.
-
-        Returns
-        -------
-        probabilities : ndarray of shape (n_samples, n_classes)
-            Rows sum to one.
-        """
-        return self._call("predict_proba", X, offset)
-
-    @available_if(_delegate("predict_log_proba"))
-    def predict_log_proba(self, X, offset=None):
-        """Logarithm of `predict_proba`.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix, sparse array} of shape (n_samples, n_features)
-            Samples.
-        offset : array-like of shape (n_samples,), default=None
-            Known part of the linear predictor.
-
-        Returns
-        -------
-        log_probabilities : ndarray of shape (n_samples, n_classes)
-            Log-probabilities.
-        """
-        return self._call("predict_log_proba", X, offset)
-
-    @available_if(_delegate("decision_function"))
-    def decision_function(self, X, offset=None):
-        """Scores of the model chosen.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix, sparse array} of shape (n_samples, n_features)
-            Samples.
-        offset : array-like of shape (n_samples,), default=None
-            Known part of the linear predictor.
-
-        Returns
-        -------
-        scores : ndarray of shape (n_samples,) or (n_samples, n_classes)
-            Scores.
-        """
-        return self._call("decision_function", X, offset)
-
-    @available_if(_delegate("score"))
+    @available_if(delegated("score"))
     def score(self, X, y, sample_weight=None):
         """Score of the model chosen: the scorer given as `scoring`, or the estimator's own score.
 
@@ -376,38 +368,8 @@ class PathCV(MetaEstimatorMixin, BaseEstimator):
         if self.scoring is None:
             return self._call("score", X, y, sample_weight=sample_weight)
         self._check_refitted("score")
-        weight = {} if sample_weight is None else {"sample_weight": sample_weight}
-        return check_scoring(self.best_estimator_, self.scoring)(self.best_estimator_, X, y, **weight)
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        inner = get_tags(self.estimator)
-        tags.estimator_type = inner.estimator_type
-        tags.classifier_tags, tags.regressor_tags = inner.classifier_tags, inner.regressor_tags
-        tags.target_tags = inner.target_tags
-        tags.target_tags.multi_output, tags.target_tags.single_output = False, True
-        tags.input_tags.sparse = inner.input_tags.sparse
-        return tags
-
-
-def _fold_scores(model, X, y, sample_weight, offset, train, test, alphas, scorer):
-    """Scores on the rows `test` of the models along a path on the rows `train`."""
-    part = partial(_part, rows=train)
-    fold, prepared = _pose(model, part(X), part(y), part(sample_weight), part(offset))
-    solutions = list(follow_path(prepared, alphas, fold.tol, fold.max_iter))
-    for solution in solutions:
-        fold._warn(solution, stacklevel=2)
-    part = partial(_part, rows=test)
-    X, y, sample_weight, offset = part(X), part(y), part(sample_weight), part(offset)
-    if scorer is None:
-        return _deviance_scores(fold, prepared, solutions, X, y, sample_weight, offset)
-    weight = {} if sample_weight is None else {"sample_weight": sample_weight}
-    scores = []
-    for alpha, solution in zip(alphas, solutions):
-        fitted = clone(fold)
-        vars(fitted).update(fold._attributes_at(alpha, prepared, solution))
-        scores.append(scorer(fitted, X, y, **weight))
-    return scores
+        scorer = check_scoring(self.best_estimator_, self.scoring)
+        return scorer(self.best_estimator_, X, y, **weight_for(scorer, sample_weight))
 
 
 def _places(rows):
@@ -416,53 +378,18 @@ def _places(rows):
     return np.flatnonzero(rows) if rows.dtype == bool else rows
 
 
-def _part(x, rows):
-    return None if x is None else safe_indexing(x, rows)
-
-
-def _deviance_scores(fold, prepared, solutions, X, y, sample_weight, offset):
-    """Minus the mean deviance of each solution on other rows, all in one product."""
-    X = validate_data(fold, X, accept_sparse=["csc", "csr"], dtype=[np.float64, np.float32], reset=False)
-    weight = check_sample_weight(sample_weight, X)
-    target = without_ignored(_encoded(fold, prepared, np.asarray(y), weight), weight, np)
-    loss = prepared.data.loss
-    loss.check_target(target)
-    scores = np.empty(len(solutions))
-    pairs = [prepared.coefficients(solution.coef, solution.intercept) for solution in solutions]
-    coefs, intercepts = np.stack([coef for coef, _ in pairs]), np.array([b for _, b in pairs])
-    eta = X @ coefs.reshape(-1, X.shape[1]).T
-    eta = eta.reshape(len(target), *coefs.shape[:-1])  # samples, alphas, outputs
-    factor = 2.0 if loss.name in _DEVIANCES else 1.0
-    for k in range(len(solutions)):
-        own = eta[:, k] + intercepts[k]
-        own = own if offset is None else own + np.asarray(offset, dtype=np.float64)
-        excess = loss.value(target, own) - loss.infimum(target)
-        scores[k] = -factor * float(weight @ excess / weight.sum())
-    return scores
-
-
-def _encoded(fold, prepared, y, weight):
-    """The target as the loss takes it; the class of a row of weight 0 may be any."""
-    classes = prepared.fitted.get("classes_")
-    if classes is None:
-        return y.astype(np.float64)
-    unknown = ~np.isin(y, classes) & (weight > 0)
-    if unknown.any():
-        raise ValueError(f"The class {y[unknown].tolist()[0]!r} of y is not in the training rows of some fold of cv.")
-    if prepared.n_outputs > 1:
-        return (y[:, None] == classes).astype(np.float64)
-    return (y == classes[1]).astype(np.float64)
-
-
-def _results(combinations, grids, scores):
-    """`cv_results_` for scores of shape (n_combinations, n_splits, n_alphas)."""
-    params = [{**combination, "alpha": float(a)} for combination, grid in zip(combinations, grids) for a in grid]
-    flat = scores.transpose(0, 2, 1).reshape(len(params), -1)
+def _results(candidates, scores):
+    """`cv_results_` from `Scores` by candidate and fold."""
+    params = [{**candidate.params, "alpha": float(alpha)} for candidate in candidates for alpha in candidate.alphas]
+    kinds = (np.array([[getattr(fold, name) for fold in row] for row in scores]) for name in Scores._fields)
+    flat, fit_seconds, score_seconds = (kind.transpose(0, 2, 1).reshape(len(params), -1) for kind in kinds)
     mean = flat.mean(axis=1)
     order = np.unique(-mean, return_inverse=True)[1]
     counts = np.concatenate([[0], np.cumsum(np.bincount(order))])
     names = sorted({name for entry in params for name in entry})
     results: dict = {}
+    for name, seconds in (("fit", fit_seconds), ("score", score_seconds)):
+        results[f"mean_{name}_time"], results[f"std_{name}_time"] = seconds.mean(axis=1), seconds.std(axis=1)
     for name in names:
         values = [entry[name] for entry in params if name in entry]
         kinds = {np.result_type(value) if isinstance(value, Real) else np.dtype(object) for value in values}
@@ -477,12 +404,3 @@ def _results(combinations, grids, scores):
     results["mean_test_score"], results["std_test_score"] = mean, flat.std(axis=1)
     results["rank_test_score"] = (counts[order] + 1).astype(np.int32)
     return results
-
-
-def _relaxed(model, X, y, sample_weight, offset):
-    """The model fitted again without penalty on the features of its non-zero coefficients."""
-    used = np.atleast_2d(model.coef_ != 0).any(axis=0)
-    free = clone(model).set_params(penalty_weights=np.where(used, 0.0, np.inf))
-    return free.fit(X, y, sample_weight=sample_weight, offset=offset).set_params(
-        penalty_weights=model.get_params()["penalty_weights"]
-    )

@@ -5,17 +5,16 @@ additive over rows: those of a fold's training rows are the total less the fold'
 and scores are made of these alone (J. H. Friedman, T. Hastie, R. Tibshirani 2010, section 2.2, on one data set).
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, fields, replace
 from typing import NamedTuple
 
 import numpy as np
 
-from skreg._base import follow_path
+from skreg._base import Prepared
 from skreg._design import DesignMatrix
 from skreg._problem import Data, Null
 from skreg._threads import in_parallel, n_threads
-from skreg.penalties import StructuredPenalty
-from skreg.solvers import GramModel, State, is_worthwhile
+from skreg.solvers import GramModel, ProxNewton, State, is_worthwhile
 
 _BLOCK = 2**19  # numbers in a block of rows
 _CONSTANT = 1e-12  # deviation over the mean below which a column is constant, but for rounding
@@ -57,14 +56,80 @@ def applies(model, prepared):
         and data.offset is None
         and not model._pose_depends_on_rows
         and prepared.penalty.convex
-        and not isinstance(prepared.penalty, StructuredPenalty)  # its solver works on rows
+        and isinstance(prepared.solver(1.0, 1), ProxNewton)  # other solvers work on rows
     )
 
 
-def fold_scores(model, prepared, folds, alphas):
-    """Minus the mean squared error of each alpha on each fold, and where the path on the whole data starts.
+@dataclass
+class _Centred(Prepared):
+    """A problem posed on columns and a target about `centre`; fitted models are in the units of the data."""
 
-    None where the folds are not of a kind to do it so: where a splitter leaves rows out of both sides, for instance.
+    centre: tuple = (0.0, 0.0)
+
+    def coefficients(self, w, b):
+        """coef_ and intercept_ in the units of X, in its dtype."""
+        mean_x, mean_y = self.centre
+        return super().coefficients(w, b + mean_y - np.sum(mean_x * w))
+
+
+class Part(NamedTuple):
+    """Rows as far as the squared loss knows them: data whose rows are not needed any more, and their Gram matrix."""
+
+    data: Data
+    model: GramModel
+    centre: tuple = (0.0, 0.0)
+
+    def pose(self, prepared):
+        """The problem of `prepared` on these rows."""
+        given = {field.name: getattr(prepared, field.name) for field in fields(prepared)}
+        return _Centred(**{**given, "data": self.data}, centre=self.centre)
+
+    def state(self):
+        """Where a path starts, its whole Gram matrix at hand."""
+        state = State(self.data)
+        state.model = self.model
+        return state
+
+
+class Fold(NamedTuple):
+    """One fold: its training rows and the others, the moments of these and of all, and what they are about."""
+
+    rows: np.ndarray
+    test: np.ndarray
+    held: Moments
+    total: Moments
+    constant: np.ndarray  # columns that do not vary on the training rows
+    data: Data
+    centre: tuple
+
+    def train(self):
+        """What the squared loss knows of the training rows."""
+        moments = self.total.less(self.held)
+        data = _without_rows(self.data, moments, self.constant)
+        return Part(data, _gram(data, moments, self.constant), self.centre)
+
+    def scores(self, solutions):
+        """Minus the mean squared error of each solution on the rows held out."""
+        coef = np.stack([solution.coef for solution in solutions])
+        intercept = np.array([solution.intercept for solution in solutions])
+        squares = self.held.mean_square(coef, intercept)
+        small = squares * self.held.weight <= _CANCELLED * self.held.yy
+        if small.any():
+            squares[small] = _mean_square(self.data, self.test, self.centre, coef[small], intercept[small])
+        return -squares
+
+
+class Split(NamedTuple):
+    """All folds, and the whole data."""
+
+    folds: list
+    whole: Part
+
+
+def split(prepared, folds):
+    """The moments of folds, for any penalty; None where they are not of a kind to have them.
+
+    That is where a splitter leaves rows out of both sides, for instance.
     """
     data = prepared.data
     if not all(_is_split(train, test, data.weight) for train, test in folds):
@@ -72,28 +137,17 @@ def fold_scores(model, prepared, folds, alphas):
     centre = (data.design.means(data.weight), float(data.weight @ data.y)) if data.fit_intercept else (0.0, 0.0)
     held = [_moments(data, test, *centre) for _, test in folds]
     total = _sum(held) if _is_partition(folds, len(data.y)) else _moments(data, np.arange(len(data.y)), *centre)
-    scores = []
-    for (rows, test), fold in zip(folds, held):
-        train = total.less(fold)
+    parts = []
+    for (rows, test), moments in zip(folds, held):
+        train = total.less(moments)
         doubtful = np.flatnonzero(_squares(train, data) <= _CANCELLED * _squares(total, data))
         constant = doubtful[_are_constant(data, rows, doubtful)]
         if len(constant) < len(doubtful) or _target_square(train, data) < _CANCELLED * total.yy:
             return None
-        part = replace(prepared, data=_without_rows(data, train, constant))
-        state = _state(part.data, train, constant)
-        solutions = list(follow_path(part, alphas, model.tol, model.max_iter, state))
-        for solution in solutions:
-            model._warn(solution, stacklevel=3)
-        coef = np.stack([solution.coef for solution in solutions])
-        intercept = np.array([solution.intercept for solution in solutions])
-        squares = fold.mean_square(coef, intercept)
-        small = squares * fold.weight <= _CANCELLED * fold.yy
-        if small.any():
-            squares[small] = _mean_square(data, test, centre, coef[small], intercept[small])
-        scores.append(-squares)
+        parts.append(Fold(rows, test, moments, total, constant, data, centre))
     varied = _squares(total, data)
     constant = np.flatnonzero(varied <= _CONSTANT**2 * (varied + total.weight * centre[0] ** 2))
-    return scores, _state(data, total, constant, centre[0])
+    return Split(parts, Part(data, _gram(data, total, constant, centre[0])))
 
 
 def _is_split(train, test, weight):
@@ -183,10 +237,9 @@ def _without_rows(data, train, constant):
     return part
 
 
-def _state(data, train, constant, centre=0.0):
-    """Where a path starts, its whole Gram matrix at hand; columns are about `centre`."""
-    state = State(data)
-    model = state.model = GramModel(data, np.ones(len(data.y)))
+def _gram(data, train, constant, centre=0.0):
+    """The whole Gram matrix, from moments of columns about `centre`."""
+    model = GramModel(data, np.ones(len(data.y)))
     mean = train.x / train.weight if data.fit_intercept else 0.0 * train.x
     model.H = train.xx / train.weight - np.outer(mean, mean)
     model.H[constant, :] = 0.0
@@ -195,4 +248,4 @@ def _state(data, train, constant, centre=0.0):
     model.place = model.columns.copy()
     if data.fit_intercept:
         model.means = model.moments = mean + centre
-    return state
+    return model

@@ -3,7 +3,10 @@
 import inspect
 import re
 
-from skreg.group import GroupLasso, SparseGroupLasso
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from skreg.group import GroupLasso, MultiTaskElasticNet, MultiTaskLasso, SparseGroupLasso
 from skreg.model_selection._cv import PathCV
 from skreg.sparse import AdaptiveLasso, ElasticNet, Lasso, SparseClassifier, SparseRegressor
 
@@ -17,8 +20,10 @@ class EstimatorCV(PathCV):
     `l1_ratio` may be a list of values to choose from, as in scikit-learn.
     """
 
-    def __init_subclass__(cls, of, **kwargs):
+    def __init_subclass__(cls, of=None, **kwargs):
         super().__init_subclass__(**kwargs)
+        if of is None:  # a subclass of a named form
+            return
         cls._of = of
         search = [
             p for name, p in inspect.signature(PathCV).parameters.items() if name not in {"estimator", "param_grid"}
@@ -50,13 +55,38 @@ class EstimatorCV(PathCV):
     def estimator(self):
         """The estimator whose paths are solved."""
         own = {name: getattr(self, name) for name in self._own_names}
-        return self._of(**{name: value for name, value in own.items() if name not in self.param_grid})
+        estimator = self._of(**{name: value for name, value in own.items() if name not in self.param_grid})
+        if hasattr(self, "_skl_callbacks"):
+            from sklearn.callback import AutoPropagatedCallback  # not above: it loads rich, where that is installed
+
+            # Those that do not pass on: nobody else can set them on an estimator that is made here.
+            own = [callback for callback in self._skl_callbacks if not isinstance(callback, AutoPropagatedCallback)]
+            estimator.set_callbacks(*own)
+        return estimator
 
     @property
     def param_grid(self):
         """The parameters that were given as lists, and their values."""
         values = {name: getattr(self, name) for name in _LISTS if name in self._own_names}
         return {name: list(value) for name, value in values.items() if hasattr(value, "__len__")}
+
+
+class _MeanSquaredErrors:
+    @property
+    def mse_path_(self):
+        check_is_fitted(self)
+        if self.scoring is not None:
+            raise AttributeError(f"mse_path_ is there with scoring=None; got scoring={self.scoring!r}.")
+        folds = np.stack([-self.cv_results_[f"split{k}_test_score"] for k in range(self.n_splits_)], axis=-1)
+        errors = folds.reshape(-1, len(self.alphas_), self.n_splits_)
+        return errors[0] if len(errors) == 1 else errors
+
+
+class _BestRatio(_MeanSquaredErrors):
+    @property
+    def l1_ratio_(self):
+        check_is_fitted(self)
+        return self.best_params_.get("l1_ratio", self.l1_ratio)
 
 
 def _document(text, of):
@@ -71,7 +101,9 @@ def _document(text, of):
     lists = re.compile(rf"^({'|'.join(_LISTS)}) : float")
     parameters = [lists.sub(r"\1 : float or list of float", entry) for entry in parameters]
     attributes = [entry for source in (search, own) for _, entry in _entries(source, "Attributes", "See Also")]
-    summary, _, example = inspect.cleandoc(text).partition("Examples\n--------\n")
+    text, _, example = inspect.cleandoc(text).partition("Examples\n--------\n")
+    summary, *further = text.split("Attributes\n----------\n")
+    attributes += [entry.strip() for entry in further]
     parts = [summary.strip(), "", "Parameters", "----------", *parameters, "", "Attributes", "----------", *attributes]
     parts += ["", "See Also", "--------", f"{of.__name__} : One alpha.", "PathCV : The search itself.", ""]
     return "\n".join([*parts, "Examples", "--------", example])
@@ -84,8 +116,13 @@ def _entries(text, section, following):
     return [(entry.split(" :")[0], entry.rstrip()) for entry in entries]
 
 
-class LassoCV(EstimatorCV, of=Lasso):
+class LassoCV(_MeanSquaredErrors, EstimatorCV, of=Lasso):
     """Lasso with alpha chosen by cross-validation.
+
+    Attributes
+    ----------
+    mse_path_ : ndarray of shape (n_alphas, n_folds)
+        Mean squared errors of the folds; with scoring=None.
 
     Examples
     --------
@@ -97,8 +134,15 @@ class LassoCV(EstimatorCV, of=Lasso):
     """
 
 
-class ElasticNetCV(EstimatorCV, of=ElasticNet):
+class ElasticNetCV(_BestRatio, EstimatorCV, of=ElasticNet):
     """Elastic net with alpha, and `l1_ratio` where that is a list, chosen by cross-validation.
+
+    Attributes
+    ----------
+    mse_path_ : ndarray of shape (n_alphas, n_folds) or (n_l1_ratios, n_alphas, n_folds)
+        Mean squared errors of the folds; with scoring=None.
+    l1_ratio_ : float
+        The `l1_ratio` chosen.
 
     Examples
     --------
@@ -174,4 +218,42 @@ class SparseGroupLassoCV(EstimatorCV, of=SparseGroupLasso):
     >>> model = SparseGroupLassoCV(groups=2, alphas=20).fit(*load_diabetes(return_X_y=True))
     >>> model.group_norms_.shape
     (5,)
+    """
+
+
+class MultiTaskLassoCV(_MeanSquaredErrors, EstimatorCV, of=MultiTaskLasso):
+    """Multi-task Lasso with alpha chosen by cross-validation.
+
+    Attributes
+    ----------
+    mse_path_ : ndarray of shape (n_alphas, n_folds)
+        Mean squared errors of the folds; with scoring=None.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_linnerud
+    >>> from skreg import MultiTaskLassoCV
+    >>> model = MultiTaskLassoCV(alphas=20).fit(*load_linnerud(return_X_y=True))
+    >>> model.coef_.shape
+    (3, 3)
+    """
+
+
+class MultiTaskElasticNetCV(_BestRatio, EstimatorCV, of=MultiTaskElasticNet):
+    """Multi-task elastic net with alpha, and `l1_ratio` where that is a list, chosen by cross-validation.
+
+    Attributes
+    ----------
+    mse_path_ : ndarray of shape (n_alphas, n_folds) or (n_l1_ratios, n_alphas, n_folds)
+        Mean squared errors of the folds; with scoring=None.
+    l1_ratio_ : float
+        The `l1_ratio` chosen.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_linnerud
+    >>> from skreg import MultiTaskElasticNetCV
+    >>> model = MultiTaskElasticNetCV(alphas=20, l1_ratio=[0.5, 0.9]).fit(*load_linnerud(return_X_y=True))
+    >>> model.mse_path_.shape
+    (2, 20, 5)
     """

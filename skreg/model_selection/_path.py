@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 from functools import partial
 from numbers import Integral, Real
+from time import perf_counter
 
 import numpy as np
 from sklearn.base import clone
+from sklearn.utils import check_scalar
 
 from skreg._backend import get_namespace, to_numpy
 from skreg._base import follow_path
@@ -189,14 +191,23 @@ def regularization_path(estimator, X, y, alphas=100, eps=1e-3, *, sample_weight=
         alphas = _grid(prepared, alphas, eps, "alphas")
     else:
         alphas = _given_grid(alphas)
-    return solve(model, prepared, alphas, model._told(X, y, sample_weight, offset), verbose)
+    solutions = solve_path(model, prepared, alphas, model._told(X, y, sample_weight, offset), verbose)
+    return as_path(model, prepared, alphas, solutions)
 
 
-def solve(model, prepared, alphas, told, verbose=False, state=None):
-    """The path of a posed problem, from `state` where one is given; `told` is what callbacks are told of the data."""
+def solve_path(model, prepared, alphas, told, verbose=False, state=None, enough=None, seconds=None):
+    """The solutions of a posed problem along a path, from `state` where one is given.
+
+    `told` is what callbacks are told of the data. The path ends after a solution for which ``enough(solution)``. To the
+    list `seconds`, where given, the time that each solution took is appended.
+    """
     from sklearn.callback import with_callbacks  # not above: it loads rich, where that is installed
 
-    solutions = with_callbacks(_solutions)(model, prepared, alphas, verbose, told, state)
+    return with_callbacks(_solutions)(model, prepared, alphas, verbose, told, state, enough, seconds)
+
+
+def as_path(model, prepared, alphas, solutions):
+    """The `Path` of a posed problem's solutions."""
     xp = prepared.xp
     coefs, intercepts = zip(*(prepared.coefficients(s.coef, s.intercept) for s in solutions))
     if prepared.n_outputs == 1:
@@ -216,7 +227,7 @@ def solve(model, prepared, alphas, told, verbose=False, state=None):
     )
 
 
-def _solutions(model, prepared, alphas, verbose, told, state):
+def _solutions(model, prepared, alphas, verbose, told, state, enough, seconds):
     """The solutions for `alphas`, as far as callbacks let them be computed; `told` is what all hooks are given."""
     path = model._init_callback_context(task_name="regularization-path", max_subtasks=len(alphas))
     path.call_on_fit_task_begin(**told)
@@ -224,14 +235,18 @@ def _solutions(model, prepared, alphas, verbose, told, state):
     for alpha in alphas:
         task = path.subcontext(task_name=f"alpha={alpha:.6g}")
         task.call_on_fit_task_begin(**told)
+        begin = perf_counter()
         with one_blas_thread():
             solution = next(steps)
-        model._warn(solution, stacklevel=6)  # user, regularization_path, solve, wrapper, here, _warn
+        if seconds is not None:
+            seconds.append(perf_counter() - begin)
+        model._warn(solution, stacklevel=6)  # user, regularization_path, solve_path, wrapper, here, _warn
         solutions.append(solution)
         if verbose:
             _report(len(solutions), len(alphas), alpha, solution)
         fitted = partial(model._attributes_at, alpha, prepared, solution)
-        if task.call_on_fit_task_end(**told, reconstruction_attributes=fitted):
+        stopped = task.call_on_fit_task_end(**told, reconstruction_attributes=fitted)
+        if (enough is not None and enough(solution)) or stopped:
             break
     path.call_on_fit_task_end(**told)
     return solutions
@@ -253,14 +268,16 @@ def _grid(prepared, n_alphas, eps, name):
         raise ValueError(
             f"{name} must be a number of alphas of at least 1, or the alphas themselves; got {n_alphas!r}."
         )
-    if not isinstance(eps, Real) or not 0 < eps < 1:
+    if not isinstance(eps, Real) or not 0 < eps <= 1:
         raise ValueError(f"eps must be a number between 0 and 1; got {eps!r}.")
     return prepared.strengths(int(n_alphas), eps)
 
 
 def _given_grid(alphas):
-    alphas = np.sort(np.asarray(alphas, dtype=np.float64), axis=None)[::-1].copy()
-    if not len(alphas) or not np.isfinite(alphas).all() or alphas[-1] < 0:
+    for k, alpha in enumerate(alphas):
+        check_scalar(alpha, f"alphas[{k}]", target_type=Real, min_val=0.0)
+    alphas = np.sort(np.asarray(alphas, dtype=np.float64))[::-1].copy()
+    if not len(alphas) or not np.isfinite(alphas).all():
         raise ValueError("alphas must be a number of alphas, or finite non-negative numbers.")
     return alphas
 

@@ -6,6 +6,8 @@ import numpy as np
 
 from skreg._params import Parameterised
 
+LIFT = 1e-12  # of the diagonal of a matrix that may be singular
+
 
 class Params(NamedTuple):
     """A penalty bound to a problem: its strength, and per feature a weight and two bounds."""
@@ -20,6 +22,13 @@ def restrict(params, index):
     """Parameters of the features in `index` (a slice, mask or integer array): arrays are indexed, numbers kept."""
     kept = {name: value if isinstance(value, float) else value[index] for name, value in params._asdict().items()}
     return params._replace(**kept)
+
+
+def effective_dimension(H, D):
+    """Trace of ``inverse(H + D) @ H`` for positive semidefinite H and D; what neither sees does not count."""
+    system = H + D
+    system.flat[:: len(H) + 1] *= 1.0 + LIFT
+    return float(np.trace(np.linalg.solve(system, H)))
 
 
 class SeparablePenalty(Parameterised):
@@ -115,6 +124,20 @@ class SeparablePenalty(Parameterised):
     def second_derivative(self, w, pen, xp=np):
         """phi_j''(w_j) where w_j is not 0, and 0 where it is (NumPy only)."""
         raise NotImplementedError
+
+    def degrees_of_freedom(self, w, pen, hessian):
+        r"""Degrees of freedom of the fit, the intercept aside: :math:`\mathrm{tr} (H_A + \phi''_A)^{-1} H_A`.
+
+        A are the coordinates that are neither 0 nor at a bound, and `hessian(index)` gives the second derivatives H of
+        the loss over such, the intercept taken out. Where the penalty does not bend this is their number (Lasso:
+        R. J. Tibshirani and J. Taylor 2012, Annals of Statistics 40(2)), which also stands in where it is not convex.
+        NumPy only.
+        """
+        moving = np.flatnonzero((w != 0) & (w > pen.lower) & (w < pen.upper))
+        bend = self.second_derivative(w[moving], restrict(pen, moving))
+        if not self.convex or not bend.any():
+            return float(len(moving))
+        return effective_dimension(hessian(moving), np.diag(bend))
 
     def conjugate(self, z, pen, xp=np):
         r"""Conjugate within the bounds, :math:`\sup_{l_j \le w \le u_j} z_j w - \phi_j(w)`, for each feature.

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from skreg._params import Parameterised
-from skreg.penalties._base import restrict
+from skreg.penalties._base import effective_dimension, restrict
 from skreg.penalties._elastic_net import ElasticNet
 from skreg.penalties._l1 import L1
 from skreg.penalties._mcp import MCP
@@ -91,6 +91,21 @@ class GroupPenalty(Parameterised):
     def value(self, w, pen, xp=np):
         """Sum of the penalty over groups."""
         return np.sum(self.values(w, pen))
+
+    def degrees_of_freedom(self, w, pen, hessian):
+        r"""As `SeparablePenalty.degrees_of_freedom`, with the second derivatives of the groups that are not 0.
+
+        For the group Lasso this is the formula of S. Vaiter, C. Deledalle, J. Fadili, G. Peyré, C. Dossal (2017, Annals
+        of the Institute of Statistical Mathematics 69(4)); on orthonormal columns that of Yuan and Lin (2006).
+        """
+        _, group, _ = self._groups(pen)
+        active = w != 0 if self.signed else (np.bincount(group, weights=w * w) > 0)[group]
+        moving = np.flatnonzero(active)
+        if not self.convex or not len(moving):
+            return float(len(moving))
+        _, c, k, u = (a[moving] for a in self.smooth(w, pen))
+        same = group[moving][:, None] == group[moving]
+        return effective_dimension(hessian(moving), np.diag(c) + k[:, None] * np.outer(u, u) * same)
 
     def violation(self, w, grad, curvature, pen, xp=np):
         r"""How far each group is from where it would move: :math:`L_g \|w_g - prox_{1/L_g}(w_g - g_g / L_g)\|`.

@@ -3,7 +3,7 @@
 import numpy as np
 
 from skreg._params import Parameterised
-from skreg.penalties._base import restrict
+from skreg.penalties._base import LIFT, restrict
 
 
 class RowPenalty(Parameterised):
@@ -84,6 +84,26 @@ class RowPenalty(Parameterised):
     def kink(self, pen, n_rows):
         """Slope of each phi_j at zero."""
         return self.base.derivative(np.full(n_rows, np.finfo(float).tiny), pen)
+
+    def degrees_of_freedom(self, W, pen, hessian):
+        """As `SeparablePenalty.degrees_of_freedom`; `hessian(rows)` is the same for every task.
+
+        With c I + k u u' the second derivative at a row, C = diag(c), G = inverse(H + C), U = u u' and K = diag(k), the
+        matrix inversion lemma leaves matrices of the size of the rows: in T tasks,
+        ``T tr(G H) - tr(K inverse(I + (G * U) K) (G H G * U))``.
+        """
+        norms = row_norms(W)
+        rows = np.flatnonzero(norms)
+        if not len(rows):
+            return 0.0
+        across, along = self.bends(norms[rows], restrict(pen, rows))
+        u, k = W[rows] / norms[rows, None], along - across
+        H = hessian(rows)
+        system = H + np.diag(across)
+        system.flat[:: len(rows) + 1] *= 1.0 + LIFT
+        G, U = np.linalg.inv(system), u @ u.T
+        inner = np.eye(len(rows)) + (G * U) * k
+        return float(W.shape[1] * np.trace(G @ H) - np.trace(k[:, None] * np.linalg.solve(inner, G @ H @ G * U)))
 
     def alpha_max(self, gradient, pen):
         """Smallest alpha at which rows with this gradient at zero stay there."""

@@ -6,6 +6,7 @@ import numpy as np
 
 from skreg._backend import is_numpy, to_numpy
 from skreg._params import Parameterised
+from skreg.penalties._base import effective_dimension
 
 
 class Structure(NamedTuple):
@@ -91,6 +92,17 @@ class StructuredPenalty(Parameterised):
     def violation(self, w, grad, curvature, pen, xp=np):
         """How far each coordinate is from where it would move: ``abs(w - prox(w - grad))`` at step 1."""
         return xp.abs(w - self.prox(w - grad, 1.0, pen, xp))
+
+    def degrees_of_freedom(self, w, pen, hessian):
+        """As `SeparablePenalty.degrees_of_freedom`, over the blocks of the `Structure` at w."""
+        found = self.structure(w, pen)
+        n_blocks = len(found.slope)
+        if not found.bend or not n_blocks:
+            return float(n_blocks)
+        blocks = np.zeros((n_blocks, len(found.index)))
+        blocks[found.block, np.arange(len(found.index))] = found.sign
+        bend = found.bend * (found.label[:, None] == found.label)
+        return effective_dimension(blocks @ hessian(found.index) @ blocks.T, bend)
 
     def alpha_max(self, grad, curvature, weights, lower, upper):
         """Smallest alpha, but for rounding, at which the free directions alone are in the model."""

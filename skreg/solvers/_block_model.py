@@ -24,21 +24,20 @@ class Point:
 class Extrapolation:
     """Anderson extrapolation of sweeps: after `_MEMORY` of them, their affine combination of least residual.
 
-    It is taken where it lowers the objective, 1/2 sum_i (u_i - shift d_i)^2 / d_i + penalty(w).
+    It is taken where it lowers the objective, a function of a point.
 
     References
     ----------
     Q. Bertrand and M. Massias (2021). Anderson acceleration of coordinate descent. AISTATS 24.
     """
 
-    def __init__(self, weight, penalty, pen):
-        self.weight, self.penalty, self.pen = weight, penalty, pen
-        self.inverse = np.divide(1.0, weight, out=np.zeros_like(weight), where=weight > 0)
+    def __init__(self, objective):
+        self.objective = objective
         self.past: list = []
 
     def push(self, point):
         """Take note of the point after a sweep, and move it where extrapolation leads down."""
-        self.past.append((point.w.copy(), point.u.copy(), point.shift))
+        self.past.append((point.w.copy(), point.u.copy(), point.shift * 1.0))
         if len(self.past) <= _MEMORY:
             return
         past, self.past = self.past, []
@@ -51,17 +50,44 @@ class Extrapolation:
         except np.linalg.LinAlgError:
             return
         share /= share.sum()
-        w = share @ W[1:]
-        u = share @ np.stack([u for _, u, _ in past[1:]])
-        shift = float(share @ np.array([shift for _, _, shift in past[1:]]))
-        if self.objective(w, u, shift) < self.objective(point.w, point.u, point.shift):
-            point.w[:], point.u[:], point.shift = w, u, shift
-            self.past = [(w, u, shift)]
+        u = np.tensordot(share, np.stack([u for _, u, _ in past[1:]]), 1)
+        shift = share @ np.array([shift for _, _, shift in past[1:]])
+        new = Point(share @ W[1:], u, shift)
+        if self.objective(new) < self.objective(point):
+            point.w[:], point.u[:], point.shift = new.w, new.u, new.shift
+            self.past = [(new.w, new.u, new.shift * 1.0)]
 
-    def objective(self, w, u, shift):
-        """Value of the model, the intercept at its best, plus the penalty."""
-        r = u - shift * self.weight
-        return 0.5 * float((r * r) @ self.inverse) + float(self.penalty.value(w, self.pen))
+
+def sweep_groups(sweep, point, starts, order, objective, tol, max_epochs):
+    """Sweeps over all groups until none moves more than `tol`, extrapolated ones over those that are not 0 between.
+
+    ``sweep(chosen)`` moves `point` and returns the largest step. Returns the number of sweeps.
+    """
+    everything = np.arange(len(starts) - 1)
+    n_epochs = 0
+    while n_epochs < max_epochs:
+        worst = sweep(everything)
+        n_epochs += 1
+        if worst <= tol:
+            break
+        active = np.flatnonzero(np.add.reduceat(point.w[order] != 0, starts[:-1]))
+        memory = Extrapolation(objective)
+        while n_epochs < max_epochs and len(active):
+            moved = sweep(active)
+            n_epochs += 1
+            if moved <= max(0.1 * worst, tol):
+                break
+            memory.push(point)
+    return n_epochs
+
+
+def column_source(design, features):
+    """The columns as kernels take them, in place where they lie together, and where in them each feature is."""
+    if not design.is_sparse and design.scale is None and design.X.flags.f_contiguous:
+        return DenseColumns(as_kernel_array(design.X.T)), design.place(features)
+    used, place = np.unique(features, return_inverse=True)
+    kind = SparseColumns if design.is_sparse else DenseColumns
+    return kind(*map(as_kernel_array, design.kernel_columns(used))), place
 
 
 class BlockModel:
@@ -103,7 +129,7 @@ class BlockModel:
         pen = restrict(pen, self.columns)
         order, starts = group_layout(pen)
         H, offsets, bounds = self._blocks(pen, order, starts)
-        columns, place = self._source()
+        columns, place = column_source(self.data.design, self.columns)
         moments = np.zeros(len(w)) if self.moments is None else self.moments
         shift = float(self.data.weight @ slope) / self.total if self.centred else 0.0
         point = Point(w.copy(), self.data.weight * slope, shift)
@@ -115,31 +141,15 @@ class BlockModel:
             moved, point.shift = kernel(columns, *before, point.w, point.u, point.shift, pen, *after, chosen)
             return moved
 
-        everything = np.arange(len(bounds))
-        n_epochs = 0
-        while n_epochs < max_epochs:
-            worst = sweep(everything)
-            n_epochs += 1
-            if worst <= tol:
-                break
-            active = np.flatnonzero(np.add.reduceat(point.w[order] != 0, starts[:-1]))
-            memory = Extrapolation(self.weight, penalty, pen)
-            while n_epochs < max_epochs and len(active):
-                moved = sweep(active)
-                n_epochs += 1
-                if moved <= max(0.1 * worst, tol):
-                    break
-                memory.push(point)
+        inverse = np.divide(1.0, self.weight, out=np.zeros_like(self.weight), where=self.weight > 0)
+
+        def objective(at):
+            r = at.u - at.shift * self.weight
+            return 0.5 * float((r * r) @ inverse) + float(penalty.value(at.w, pen))
+
+        n_epochs = sweep_groups(sweep, point, starts, order, objective, tol, max_epochs)
         step = point.w - w
         return point.w, 0.0 if self.moments is None else -(shift + self.moments @ step), n_epochs
-
-    def _source(self):
-        """The columns as kernels take them, in place where they lie together, and where in them each coordinate is."""
-        design = self.data.design
-        if not design.is_sparse and design.scale is None and design.X.flags.f_contiguous:
-            return DenseColumns(as_kernel_array(design.X.T)), design.place(self.columns)
-        kind = SparseColumns if design.is_sparse else DenseColumns
-        return kind(*map(as_kernel_array, design.kernel_columns(self.columns))), np.arange(len(self.columns))
 
     def _blocks(self, pen, order, starts):
         """The groups' matrices one after another, where each begins, and their largest eigenvalues."""

@@ -14,6 +14,7 @@ import numpy as np
 from skreg._threads import one_blas_thread
 from skreg.penalties import restrict
 from skreg.solvers import _covariance as covariance
+from skreg.solvers import _group_path as group_path
 from skreg.solvers._models import GramModel, can_pivot
 from skreg.solvers._newton_finish import pivot_from, product
 
@@ -45,6 +46,11 @@ def solve_path(problems, solver, state):
     if problems and covariance.is_complete(problems[0].data, state):
         with one_blas_thread():
             solutions = covariance.solve_path(problems, state, solver.tol)
+        yield from solutions
+        done = len(solutions)
+    elif problems and group_path.is_served(problems[-1], state, solver.tol):
+        with one_blas_thread():
+            solutions = group_path.solve_path(problems, state, solver.tol)
         yield from solutions
         done = len(solutions)
     while done < len(problems):

@@ -1,21 +1,20 @@
 """Quadratic models of the smooth part over a list of coordinates, the intercept profiled out.
 
 A model is asked one thing: given the gradient of the loss with respect to the predictor, minimise the model plus the
-penalty over its coordinates. `GramModel` holds the matrix of second derivatives, `ResidualModel` the columns.
+penalty over its coordinates. `GramModel` holds the matrix of second derivatives, other models the columns.
 """
-
-from typing import Any
 
 import numpy as np
 
 from skreg._problem import softmax_intercept_inverse
 from skreg.kernels._gram_cd import gram_kernel
-from skreg.kernels._residual_cd import DenseColumns, SparseColumns, residual_kernel
 from skreg.kernels._specialize import as_kernel_array
 from skreg.penalties import restrict
 from skreg.solvers._block_descent import descend_blocks, group_layout, largest_eigenvalue
 from skreg.solvers._block_model import BlockModel
+from skreg.solvers._multinomial_block_model import MultinomialBlockModel
 from skreg.solvers._newton_finish import newton_step, pivot
+from skreg.solvers._residual_model import CONSTANT, ResidualModel
 from skreg.solvers._support import SupportFactor
 
 _SWEEPS = 16  # sweeps of coordinate descent between two Newton steps
@@ -23,20 +22,33 @@ _TALL = 2.0  # rank over size from which a warm start is swept first: such model
 _SAME = 0.03  # changes of a row's curvature below this share of the largest wait: the step stays a Newton step nearly
 _FEW_ROWS = 0.5  # share of rows whose curvature may change before a model is made anew
 _CURVED = 1e-3  # curvature along a step, as a share of the model's, below which it corrects nothing
-_CONSTANT = 1e-25  # variance over squared mean below which a column counts as constant
 _SPARSE_GRAM = 256  # coordinates beyond which sparse columns are swept in residual form
 _SPARSE_NEWTON = 32  # likewise where the matrix has to be made anew for each Newton step
 _DENSE_GRAM = 6000  # likewise for dense columns: a Gram matrix of 288 MB
+_MULTINOMIAL_GRAM = 1500  # coordinates beyond which groups of the multinomial loss are swept in residual form
 
 
 def make_model(data, curvature, n_coordinates, majorise=False, blocks=False):
     """The model that suits the data, the number of coordinates and the penalty; `curvature` is the loss's."""
     if data.loss.multi_output:
-        return MultinomialGramModel(data, curvature, majorise)
+        large = is_large_multinomial(data, n_coordinates, blocks)
+        return (MultinomialBlockModel if large else MultinomialGramModel)(data, curvature, majorise)
     if blocks:
         return (BlockModel if _is_wide(data) else GramModel)(data, curvature)
+    return (GramModel if gram_pays(data, n_coordinates) else ResidualModel)(data, curvature)
+
+
+def gram_pays(data, n_coordinates):
+    """Whether a Gram matrix of so many coordinates costs less than sweeps over their columns."""
+    if data.loss.multi_output:
+        return True
     limit = (_SPARSE_GRAM if data.loss.quadratic else _SPARSE_NEWTON) if data.design.is_sparse else _DENSE_GRAM
-    return (GramModel if n_coordinates <= limit else ResidualModel)(data, curvature)
+    return n_coordinates <= limit
+
+
+def is_large_multinomial(data, n_coordinates, blocks):
+    """Whether groups of so many coordinates of a loss with several outputs are swept in residual form."""
+    return data.loss.multi_output and blocks and n_coordinates > _MULTINOMIAL_GRAM
 
 
 def sweeps_columns(data, penalty):
@@ -109,7 +121,7 @@ class GramModel:
         scale = self.sample.design.scale
         means = self.means[new] if scale is None else self.means[new] / scale[new]
         block = self.H[m : m + len(new), m : m + len(new)]
-        constant = m + np.flatnonzero(block.diagonal() <= _CONSTANT * self.total * means**2)
+        constant = m + np.flatnonzero(block.diagonal() <= CONSTANT * self.total * means**2)
         self.H[constant, :] = 0.0
         self.H[:, constant] = 0.0
 
@@ -342,48 +354,3 @@ class MultinomialGramModel(GramModel):
 
     def intercept_step(self, step, own):
         return 0.0 if self.moments is None else -(self.inverse @ own + self.moments.T @ step)
-
-
-class ResidualModel:
-    """The columns themselves, for working sets whose Gram matrix would cost more than sweeps over the columns."""
-
-    moments: Any = None
-
-    def __init__(self, data, curvature):
-        self.data = data
-        self.columns = np.empty(0, dtype=np.int64)
-        self.weight = data.weight * curvature
-        self.total = float(self.weight.sum())
-
-    def extend(self, coordinates):
-        """Take the coordinates that are not there yet."""
-        new = np.setdiff1d(coordinates, self.columns)
-        if not len(new):
-            return
-        design = self.data.design
-        self.columns = np.concatenate([self.columns, new])
-        centred = self.data.fit_intercept and self.total > 0
-        self.block = design.kernel_columns(self.columns)
-        self.curvature = design.curvature(self.weight, centred, self.columns)
-        self.moments = design.rmatvec(self.weight, self.columns) / self.total if centred else None
-        if centred:  # what is left of columns that the intercept explains is rounding
-            self.curvature[self.curvature <= _CONSTANT * self.total * self.moments**2] = 0.0
-
-    profiled = GramModel.profiled
-
-    def update(self, curvature):
-        """Models in residual form are cheap to make anew."""
-        return False
-
-    def minimise(self, w, gradient, slope, penalty, pen, tol, aim=None, max_epochs=2_000):
-        """As `GramModel.minimise`."""
-        shift = float(self.data.weight @ slope) / self.total if self.moments is not None else 0.0
-        kernel = residual_kernel(penalty, self.data.design.is_sparse)
-        kind = SparseColumns if self.data.design.is_sparse else DenseColumns
-        block = kind(*map(as_kernel_array, self.block))
-        moments = np.zeros(len(w)) if self.moments is None else self.moments
-        arrays = [as_kernel_array(a) for a in (self.curvature, moments, self.weight)]
-        new = w.copy()
-        u = self.data.weight * slope
-        n_epochs, _, _ = kernel(block, *arrays, new, u, shift, restrict(pen, self.columns), max_epochs, tol)
-        return new, 0.0 if self.moments is None else -(shift + self.moments @ (new - w)), n_epochs

@@ -35,7 +35,7 @@ def newton_step(H, w, gradient, penalty, pen):
     if step is None:
         return False
     value = penalty.value(old, local)
-    for length in (*((1.0, 0.5, 0.25) if regular else ()), _first_crossing(old, step)):
+    for length in (*((1.0, 0.5, 0.25) if regular else ()), first_crossing(old, step)):
         new = stay_inside(old, old + length * step, local)
         move = new - old
         change = move @ rows
@@ -68,7 +68,7 @@ def _solve(system, slope):
     return None, False
 
 
-def _first_crossing(old, step):
+def first_crossing(old, step):
     """Length at which the first coordinate reaches zero, a hair over so that it stops there, and at most 1."""
     away = old * step < 0
     return min(1.0, (1 + 1e-12) * np.min(-old[away] / step[away])) if away.any() else 1.0

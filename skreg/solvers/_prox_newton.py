@@ -14,7 +14,9 @@ from skreg.penalties import restrict
 from skreg.solvers import _covariance as covariance
 from skreg.solvers._active_newton import active_newton
 from skreg.solvers._block_model import BlockModel
-from skreg.solvers._models import GramModel, make_model, sweeps_columns
+from skreg.solvers._line_search import search
+from skreg.solvers._models import GramModel, gram_pays, is_large_multinomial, make_model, sweeps_columns
+from skreg.solvers._residual_model import ResidualModel
 from skreg.solvers._wide_groups import descend_turned, has_wide_groups
 
 _FIRST = 100  # coordinates in the first working set
@@ -40,6 +42,7 @@ _NEAR = 0.7  # share of alpha from which a feature's gradient makes it a candida
 _SHARE = 0.3  # share of all features up to which looking at candidates first is worth it
 _ROUNDS = 5  # most times that candidates are looked at between two passes over the data
 _ROUNDING = 1e-15  # of the null model's violation: no subproblem is asked for more
+_LOOSE = 0.3  # share of the violation asked for that models in residual form are solved to; others to a tenth
 _ENOUGH = 1.0  # share of tol to which a subproblem is solved where each digit costs more sweeps
 _INNER = 0.1  # share of tol to which the problem of a working set of wide groups is solved at least, ...
 _LARGEST = 0.1  # ... and the largest tolerance of such a problem
@@ -151,6 +154,7 @@ class ProxNewton(Parameterised):
                 state.gradient = None
                 _polish(problem, state, slope, gradient)
                 continue
+            _drop_idle(state, certificate.violations, problem)
             if n_iter == 1 and state.on_path:
                 _seed(state, problem, gradient, last)
             grown = _grow(state, certificate.violations, problem)
@@ -271,13 +275,25 @@ def _seed(state, problem, gradient, last):
     state.members = problem.penalty.complete(np.concatenate([state.members, np.flatnonzero(candidates)]))
 
 
+def _in_columns(problem, members):
+    """Whether a model of these coordinates is solved by sweeps over their columns, each by itself."""
+    return not problem.penalty.blocks and not gram_pays(problem.data, len(members))
+
+
+def _drop_idle(state, violations, problem):
+    """Take those out of the working set that are zero and want to stay there, where each costs time in every sweep."""
+    if _in_columns(problem, state.members):
+        state.members = state.members[(state.w[state.members] != 0) | (violations[state.members] > 0)]
+
+
 def _grow(state, violations, problem):
     """Add the worst violators to the working set. Returns how many joined."""
     fresh = violations.copy()
     fresh[state.members] = 0.0
     free = problem.free
-    room = max(_FIRST, int(state.growth * np.count_nonzero(state.w))) - len(state.members)
-    room = max(room, _FEW)
+    size = len(problem.penalty.complete(np.flatnonzero(state.w)))  # with what is zero in groups that are not
+    room = max(_FIRST, int(state.growth * size)) - len(state.members)
+    room = max(_FIRST, size) if _in_columns(problem, state.members) else max(room, _FEW)
     new = np.flatnonzero(fresh)
     if len(new) > room:
         new = new[np.argpartition(fresh[new], -room)[-room:]]
@@ -409,6 +425,10 @@ def _model(problem, state, members):
     data, loss = problem.data, problem.data.loss
     if isinstance(state.model, BlockModel) and loss.quadratic:
         return state.model
+    if _in_columns(problem, members) != isinstance(state.model, ResidualModel) and not _is_estimate(state.model):
+        state.model = None  # the set has grown, or shrunk, to where the other form costs less
+    if is_large_multinomial(data, len(members), problem.penalty.blocks):
+        state.model = None
     if isinstance(state.model, GramModel):
         stale = _TALL_STALE if _is_tall(data, members) else _STALE
         stale = _ESTIMATE_STALE if state.model.is_estimate else stale
@@ -416,7 +436,7 @@ def _model(problem, state, members):
             return state.model
     curvature = _model_curvature(problem, state)
     state.contraction = np.inf
-    if isinstance(state.model, GramModel) and state.model.update(curvature):
+    if isinstance(state.model, (GramModel, ResidualModel)) and state.model.update(curvature):
         return state.model
     state.model = make_model(data, curvature, len(members), state.refused > 0, problem.penalty.blocks)
     return state.model
@@ -471,32 +491,10 @@ def _violation(problem, model, state, gradient, slope, scale):
 
 def _newton_step(problem, state, model, slope, gradient, inner, exact):
     """Minimise the model, then search along the step on the true objective; False when nothing moved."""
-    data, loss, penalty = problem.data, problem.data.loss, problem.penalty
-    columns = model.columns
-    pen = restrict(problem.pen, columns)
-    old = state.w[columns]
-    goal = 0.1 * inner, 0.1 * inner if exact else None
-    sweeps = _CONCAVE_SWEEPS if _is_concave(penalty) else 2_000
-    new, shift, _ = model.minimise(old, gradient, slope, penalty, problem.pen, *goal, sweeps)
-    step = new - old
-    full = np.zeros(data.n_coordinates)
-    full[columns] = step
-    direction = data.apply(full, columns[step != 0]) + shift
-    old_penalty = float(penalty.value(old, pen))
-    predicted = float(np.sum(data.weight @ (slope * direction))) + float(penalty.value(new, pen)) - old_penalty
-    before = data.weight @ loss.value(data.y, state.eta) + old_penalty
-    noise = 1e-15 * abs(before)
-    if not np.any(direction) or predicted > noise:
-        return False
-    length, shortest = 1.0, _SHORTEST if _is_concave(penalty) else 1e-10
-    while length > shortest:
-        eta = state.eta + length * direction
-        point = old + length * step
-        after = data.weight @ loss.value(data.y, eta) + float(penalty.value(point, pen))
-        if after <= before + 1e-4 * length * predicted + noise:
-            state.w[columns] = point
-            state.b = state.b + length * shift
-            state.eta = eta
-            return True
-        length *= 0.5
-    return False
+    penalty, columns = problem.penalty, model.columns
+    tol = (_LOOSE if isinstance(model, ResidualModel) else 0.1) * inner
+    sweeps, shortest = (_CONCAVE_SWEEPS, _SHORTEST) if _is_concave(penalty) else (2_000, 1e-10)
+    new, shift, _ = model.minimise(
+        state.w[columns], gradient, slope, penalty, problem.pen, tol, tol if exact else None, sweeps
+    )
+    return search(problem, state, columns, new, shift, slope, shortest)

@@ -13,6 +13,7 @@ from skreg._problem import Data, Problem
 from skreg._threads import one_blas_thread
 from skreg.penalties import L1, RadialPenalty
 from skreg.solvers import _covariance as covariance
+from skreg.solvers import _group_path as group_path
 from skreg.solvers._models import GramModel
 from skreg.solvers._prox_newton import State
 from skreg.solvers._proximal_gradient import CentredModel, ProximalGradient
@@ -42,6 +43,10 @@ def solve(problem, solver, state=None):
         return solver.solve(problem, state)
     with one_blas_thread():
         if problem.penalty.convex:
+            state = State(problem.data)
+            if group_path.is_served(problem, state, solver.tol):
+                solution = group_path.solve_alone(problem, state, solver.tol, strongest(problem))
+                return solver.solve(problem, state) if solution is None else solution
             return solver.solve(problem, _approach(problem, solver))
         return solve_best(problem, solver, _starts(problem, solver))[0]
 

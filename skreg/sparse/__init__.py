@@ -4,5 +4,6 @@ from skreg.sparse._adaptive import AdaptiveLasso
 from skreg.sparse._classifier import SparseClassifier
 from skreg.sparse._lasso import ElasticNet, Lasso
 from skreg.sparse._regressor import SparseRegressor
+from skreg.sparse._sqrt_lasso import SqrtLasso
 
-__all__ = ["AdaptiveLasso", "ElasticNet", "Lasso", "SparseClassifier", "SparseRegressor"]
+__all__ = ["AdaptiveLasso", "ElasticNet", "Lasso", "SparseClassifier", "SparseRegressor", "SqrtLasso"]

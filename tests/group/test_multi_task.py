@@ -203,17 +203,6 @@ def test_too_few_iterations_warn_with_the_remedy(estimator):
     assert [w.filename for w in record] == [__file__]
 
 
-@both
-@pytest.mark.parametrize("scale", [1e-6, 1e6])
-def test_rescaled_target_gives_the_rescaled_model(estimator, scale):
-    X, Y, _ = make_tasks()
-    model, other = clone(estimator).fit(X, Y), clone(estimator)
-    ratio = getattr(estimator, "l1_ratio", 1.0)
-    l1, l2 = scale * estimator.alpha * ratio, estimator.alpha * (1 - ratio)
-    other.set_params(alpha=l1 + l2, **({"l1_ratio": l1 / (l1 + l2)} if l2 else {})).fit(X, scale * Y)
-    np.testing.assert_allclose(other.coef_ / scale, model.coef_, rtol=0, atol=1e-9)
-
-
 # ------------------------------------------------------------ data and weights
 @both
 @containers
@@ -243,18 +232,6 @@ def test_container_of_X_does_not_matter(estimator, shape, container, standardize
 
 
 @both
-@containers
-def test_float32_and_int64_indices(estimator, container):
-    X, Y, _ = make_tasks()
-    single = clone(estimator).set_params(tol=1e-10).fit(container(X.astype(np.float32)), Y)
-    assert single.coef_.dtype == single.intercept_.dtype == np.float32
-    np.testing.assert_allclose(single.coef_, clone(estimator).fit(X, Y).coef_, atol=1e-5)
-    wide = sp.csc_array(X)
-    wide.indices, wide.indptr = wide.indices.astype(np.int64), wide.indptr.astype(np.int64)
-    assert_same_model(clone(estimator).fit(wide, Y), clone(estimator).fit(X, Y))
-
-
-@both
 def test_standardize_is_a_scaler(estimator):
     X, Y, weight = make_tasks()
     X = np.c_[X, np.ones(len(X))]
@@ -277,31 +254,6 @@ def test_weights_of_features(estimator):
     strength = np.full(X.shape[1], 2.0)
     doubled = clone(estimator).set_params(penalty_weights=strength).fit(X, Y)
     assert_same_model(doubled, clone(estimator).set_params(alpha=2 * estimator.alpha).fit(X, Y))
-
-
-@both
-@containers
-def test_constant_and_duplicated_columns(estimator, container):
-    X, Y, _ = make_tasks()
-    plain = clone(estimator).fit(X, Y)
-    wider = clone(estimator).fit(container(np.c_[np.ones(len(X)), X, np.zeros(len(X))]), Y)
-    np.testing.assert_allclose(wider.coef_[:, 1:-1], plain.coef_, rtol=0, atol=1e-8)
-    np.testing.assert_array_equal(wider.coef_[:, [0, -1]], 0.0)
-    twice = clone(estimator).fit(container(np.c_[X, X]), Y)
-    assert twice.converged_
-    if isinstance(estimator, MultiTaskLasso):
-        p = X.shape[1]
-        np.testing.assert_allclose(twice.coef_[:, :p] + twice.coef_[:, p:], plain.coef_, rtol=0, atol=1e-7)
-
-
-@both
-def test_constant_targets_and_one_sample(estimator):
-    X, _, _ = make_tasks()
-    model = clone(estimator).fit(X, np.full((len(X), 3), 1e9))
-    np.testing.assert_array_equal(model.coef_, 0.0)
-    np.testing.assert_allclose(model.intercept_, 1e9)
-    model.fit([[1.0, 2.0]], [[3.0, 4.0]])
-    np.testing.assert_array_equal(model.predict([[5.0, -1.0]]), [[3.0, 4.0]])
 
 
 # ------------------------------------------------------------ life as an estimator

@@ -18,9 +18,6 @@ from skreg.losses import Huber, Logistic
 from skreg.model_selection import alpha_grid, regularization_path
 from skreg.penalties import Exclusive, Fused, Slope
 from skreg.solvers import ProximalGradient, SemismoothNewton
-from tests import test_contracts_data as data_contracts
-from tests import test_contracts_input as input_contracts
-from tests import test_contracts_sklearn as sklearn_contracts
 
 P = 14
 EDGES = np.array([[0, 3], [3, 7], [7, 0], [1, 2], [2, 9], [4, 5], [5, 6], [6, 8], [8, 4], [10, 1]])
@@ -273,47 +270,6 @@ def test_too_few_steps_warn_with_the_remedy(model):
     assert not model.converged_ and model.n_iter_ == 1
 
 
-@pytest.mark.parametrize("model", [*MODELS[:4], ExclusiveLasso(groups=2, alpha=0.2)], ids=lambda m: type(m).__name__)
-def test_contracts(model):
-    """Those that hold for every estimator: containers, dtypes, extremes, bad input, callbacks."""
-    model = clone(model).set_params(tol=1e-12)
-    for container in data_contracts.CONTAINERS.values():
-        data_contracts.test_container_of_X_does_not_matter(model, container)
-    data_contracts.test_float32(model, np.asarray)
-    data_contracts.test_float32(model, sp.csr_array)
-    data_contracts.test_rows_of_weight_zero_may_hold_any_target(model)
-    data_contracts.test_scale_of_the_weights_does_not_matter(model)
-    data_contracts.test_data_are_not_modified(model)
-    sklearn_contracts.test_pickle_keeps_the_predictions_and_holds_no_engine(model)
-    sklearn_contracts.test_metadata_routing_takes_weights_to_the_fit(model)
-    for broken in input_contracts.BREAKS:
-        input_contracts.test_a_failed_fit_leaves_nothing_half_fitted(model, broken)
-    input_contracts.test_a_failed_fit_keeps_the_previous_model(model)
-    input_contracts.test_prediction_checks_its_input(model)
-
-
-@pytest.mark.parametrize("model", [SlopeRegressor(alpha=0.1), FusedLasso(alpha=0.1), ExclusiveLasso(alpha=0.1)])
-def test_extremes(model):
-    model.set_params(tol=1e-12)
-    data_contracts.test_constant_target_gives_the_constant(model)
-    data_contracts.test_one_sample_is_its_own_mean(model)
-    for shape in ((12, 30), (40, 1), (3, 5)):
-        data_contracts.test_more_features_than_samples_and_one_feature(model, shape)
-    X, y, _ = make()
-    constant = clone(model).fit(np.c_[X, np.full(len(y), 1e3)], y)
-    alone = clone(model).fit(np.c_[X, np.zeros(len(y))], y)
-    np.testing.assert_allclose(constant.coef_, alone.coef_, atol=1e-9)
-    assert isinstance(model, FusedLasso) or constant.coef_[-1] == 0.0
-    assert clone(model).fit(np.c_[X, X], y).converged_
-
-
-def test_order_of_columns_does_not_matter_to_slope():
-    X, y, _ = make()
-    order = np.random.default_rng(3).permutation(P)
-    one, other = (SlopeRegressor(alpha=0.1, tol=1e-12).fit(Z, y) for Z in (X, X[:, order]))
-    np.testing.assert_allclose(other.coef_, one.coef_[order], atol=1e-9)
-
-
 def test_relabelled_graph_gives_the_relabelled_model():
     X, y, _ = make()
     order = np.random.default_rng(3).permutation(P)
@@ -322,9 +278,13 @@ def test_relabelled_graph_gives_the_relabelled_model():
     np.testing.assert_allclose(other.coef_, one.coef_[order], atol=1e-9)
 
 
-def test_groups_by_name_and_searches():
+def test_columns_by_name_and_searches():
     X, y, _ = make()
     frame = pd.DataFrame(X, columns=[f"f{j}" for j in range(P)])
+    by_name, by_index = FusedLasso(edges=[["f3", "f0"], ["f3", "f7"]]), FusedLasso(edges=[[3, 0], [3, 7]])
+    np.testing.assert_allclose(by_name.fit(frame, y).coef_, by_index.fit(X, y).coef_, atol=1e-12)
+    with pytest.raises(ValueError, match="edges names the column 'g1' in row 1, which X does not have"):
+        FusedLasso(edges=[["f3", "f0"], ["f3", "g1"]]).fit(frame, y)
     model = ExclusiveLasso({"a": ["f0", "f3"], "b": ["f1", "f5", "f6"]}, alpha=0.5, tol=1e-10).fit(frame, y)
     assert model.groups_[:2].tolist() == ["a", "b"]
     search = GridSearchCV(SlopeRegressor(), {"alpha": [0.01, 10.0], "lambdas": ["bh", "oscar"]}, cv=3).fit(X, y)
@@ -341,6 +301,8 @@ WRONG = [
     (SlopeRegressor(loss=Logistic()), "is for classes"),
     (FusedLasso(edges="ring"), "'edges' parameter"),
     (FusedLasso(edges=[[0, 14]]), "edges names the column 14 in row 0, but X has 14 columns"),
+    (FusedLasso(edges=[["a", "b"]]), "edges names the column 'a' in row 0, but X has no column names"),
+    (FusedLasso(edges=[[0, 1], [2]]), "got an irregular list"),
     (FusedLasso(edges=[[1, 1]]), "edges must join different columns"),
     (FusedLasso(l1_ratio=1.1), "'l1_ratio' parameter"),
     (ExclusiveLasso(groups=3), "groups=3 makes groups of 3 columns each, but X has 14 columns"),

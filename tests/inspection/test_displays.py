@@ -10,8 +10,8 @@ from sklearn import linear_model
 from sklearn.datasets import load_diabetes, load_iris, make_regression
 from sklearn.exceptions import NotFittedError
 
-from skreg import GroupLasso, GroupLassoCV, Lasso, LassoCV, PathCV, SparseClassifier
-from skreg.inspection import CVDisplay, GroupDisplay, PathDisplay
+from skreg import GroupLasso, GroupLassoCV, Lasso, LassoCV, PathCV, SparseClassifier, StabilitySelection
+from skreg.inspection import CVDisplay, GroupDisplay, PathDisplay, StabilityDisplay
 from skreg.inspection._draw import spread
 from skreg.model_selection import regularization_path
 
@@ -217,6 +217,71 @@ def test_bars_of_one_model():
     assert labels == [str(model.groups_[g]) for g in display.drawn_]
 
 
+# ---------------------------------------------------------------- stability selection
+@pytest.fixture(scope="module")
+def selection():
+    return StabilitySelection(Lasso(), q=4, n_pairs=5, alphas=20, random_state=0).fit(X, Y)
+
+
+def test_selection_frequencies_along_the_path(selection):
+    display = StabilityDisplay.from_estimator(selection)
+    for j, line in zip(display.drawn_, display.lines_):
+        np.testing.assert_array_equal(line.get_xdata(), selection.alphas_)
+        np.testing.assert_array_equal(line.get_ydata(), selection.frequency_path_[:, j])
+    assert set(display.drawn_) == set(np.flatnonzero(selection.selection_frequencies_))
+    assert set(display.threshold_line_.get_ydata()) == {selection.threshold_}
+    assert f"{selection.error_bound_:.2g} false" in display.threshold_line_.get_label()
+    assert set(texts(display)[: selection.support_.sum()]) == set(selection.get_feature_names_out())
+
+
+def test_selection_frequencies_as_bars(selection):
+    display = StabilityDisplay.from_estimator(selection, kind="bars")
+    widths = np.array([bar.get_width() for bar in display.bars_])
+    np.testing.assert_array_equal(widths, selection.selection_frequencies_[display.drawn_])
+    assert (np.diff(widths) <= 0).all()
+    colours = {bar.get_facecolor() for bar in display.bars_ if bar.get_width() >= selection.threshold_}
+    assert len(colours) == 1 and colours.isdisjoint(
+        bar.get_facecolor() for bar in display.bars_ if bar.get_width() < selection.threshold_
+    )
+    labels = [label.get_text() for label in display.ax_.get_yticklabels()]
+    assert labels == X.columns[display.drawn_].tolist()
+    assert set(display.threshold_line_.get_xdata()) == {selection.threshold_}
+
+
+def test_groups_selected_are_drawn_as_such():
+    selection = StabilitySelection(GroupLasso(groups=GROUPS), q=2, n_pairs=3, alphas=10, random_state=0).fit(X, Y)
+    display = StabilityDisplay.from_estimator(selection)
+    assert set(texts(display)) <= set(GROUPS)
+    np.testing.assert_array_equal(display.frequencies[-1], selection.group_frequencies_)
+
+
+# ---------------------------------------------------------------- legibility
+@pytest.mark.parametrize("layout", [None, "constrained"])
+@pytest.mark.parametrize("size", [(8, 5), (4, 3), (14, 5)])
+def test_bars_legends_and_names_keep_out_of_each_others_way(size, layout):
+    rng = np.random.default_rng(0)
+    frequencies = np.sort(rng.uniform(0, 1, (3, 100)), axis=0)
+    frequencies[-1, :20] = 1.0
+    names = [f"measurement_number_{j}_with_a_very_long_name_indeed" for j in range(100)]
+    known = dict(alphas=np.array([1.0, 0.5, 0.2]), threshold=0.75, error_bound=1.2, feature_names=names)
+    figure, (bars, path) = plt.subplots(1, 2, figsize=size, layout=layout)
+    shown = StabilityDisplay(frequencies, **known).plot(bars, kind="bars")
+    lines = StabilityDisplay(frequencies, **known).plot(path)
+    figure.draw_without_rendering()
+    labels = shown.ax_.get_yticklabels()
+    for ax, written in ((bars, labels), (path, lines.texts_)):
+        frame, legend = ax.get_window_extent(), ax.get_legend().get_window_extent()
+        assert frame.x0 <= legend.x0 and legend.x1 <= frame.x1
+        assert len({text.get_text() for text in written}) == len(written)  # shortened, but not to the same
+        for text in written:
+            box = text.get_window_extent()
+            assert frame.x0 - 1 <= box.x0 and box.x1 <= frame.x1 + 1
+            assert not legend.overlaps(box)
+    assert not any(bars.get_legend().get_window_extent().overlaps(bar.get_window_extent()) for bar in shown.bars_)
+    top = path.get_legend().get_window_extent().y0
+    assert all(path.transData.transform((1.0, line.get_ydata().max()))[1] <= top for line in lines.lines_)
+
+
 # ---------------------------------------------------------------- errors
 def test_errors():
     with pytest.raises(ValueError, match="X and y"):
@@ -237,6 +302,12 @@ def test_errors():
         CVDisplay.from_estimator(Lasso())
     with pytest.raises(TypeError, match="PathDisplay"):
         GroupDisplay.from_estimator(Lasso(), X, Y)
+    with pytest.raises(TypeError, match="StabilitySelection; got Lasso"):
+        StabilityDisplay.from_estimator(Lasso())
+    with pytest.raises(NotFittedError):
+        StabilityDisplay.from_estimator(StabilitySelection(Lasso()))
+    with pytest.raises(ValueError, match="kind"):
+        StabilityDisplay(np.ones((1, 2)), alphas=np.ones(1)).plot(kind="pie")
     with pytest.raises(ValueError, match="feature_names must have one entry a feature, 10; got 2"):
         PathDisplay.from_estimator(Lasso(), X, Y, feature_names=["a", "b"])
 
@@ -248,6 +319,7 @@ def test_without_matplotlib_the_error_names_the_extra(monkeypatch, search):
         lambda: CVDisplay.from_estimator(search),
         lambda: PathDisplay(search.alphas_, search.coef_path_).plot(),
         lambda: GroupDisplay(np.ones(2), ["a", "b"]).plot(),
+        lambda: StabilityDisplay(np.ones((1, 2)), alphas=np.ones(1)).plot(),
     ):
         with pytest.raises(ImportError, match=r"skreg\[plot\]"):
             draw()

@@ -9,14 +9,25 @@ from sklearn import config_context
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LinearRegression
-from sklearn.metrics import log_loss, make_scorer, mean_squared_error, mean_tweedie_deviance
-from sklearn.model_selection import GridSearchCV, GroupKFold, KFold, ShuffleSplit, StratifiedKFold, cross_validate
+from sklearn.metrics import log_loss, make_scorer, mean_squared_error, mean_tweedie_deviance, r2_score
+from sklearn.model_selection import (
+    BaseCrossValidator,
+    GridSearchCV,
+    GroupKFold,
+    KFold,
+    ParameterGrid,
+    ShuffleSplit,
+    StratifiedKFold,
+    cross_validate,
+)
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import skreg
 from skreg.losses import Huber, Poisson, Tweedie
 from skreg.model_selection import PathCV, alpha_grid
+from skreg.model_selection._folds import sharing
+from skreg.solvers import GramModel
 from tests._instances import make_data
 
 TIGHT = dict(tol=1e-13)
@@ -60,13 +71,14 @@ def assert_same_search(ours, theirs, atol=1e-8):
     place = {tuple(sorted(entry.items())): k for k, entry in enumerate(theirs.cv_results_["params"])}
     order = [place[tuple(sorted(entry.items()))] for entry in ours.cv_results_["params"]]
     assert sorted(order) == list(range(len(place)))
-    timing = {"mean_fit_time", "std_fit_time", "mean_score_time", "std_score_time"}
-    assert set(ours.cv_results_) == set(theirs.cv_results_) - timing
+    assert set(ours.cv_results_) == set(theirs.cv_results_)
     for name, values in ours.cv_results_.items():
         other = theirs.cv_results_[name]
         if name == "params":
             continue
-        if name.startswith("param_"):
+        if name.endswith("_time"):
+            assert values.shape == other.shape and values.dtype == other.dtype and (values >= 0).all()
+        elif name.startswith("param_"):
             assert isinstance(values, np.ma.MaskedArray) and values.dtype == other.dtype
             np.testing.assert_array_equal(np.ma.getmaskarray(values), np.ma.getmaskarray(other[order]))
             np.testing.assert_array_equal(values.compressed(), other[order].compressed())
@@ -153,6 +165,64 @@ def test_equals_grid_search_over_further_parameters(param_grid):
     np.testing.assert_allclose(ours.coef_path_, alone.coef_path_, atol=1e-7)
 
 
+SHARED = {
+    "tall": (skreg.ElasticNet(**TIGHT), 8, {"l1_ratio": [0.2, 0.5, 1.0]}),
+    "wide": (skreg.ElasticNet(**TIGHT), 90, {"l1_ratio": [0.2, 0.5, 1.0]}),
+    "groups": (skreg.SparseGroupLasso(groups=2, tol=1e-12), 90, {"l1_ratio": [0.2, 0.8]}),
+    "loss": (skreg.SparseRegressor(loss=Huber(), **TIGHT), 8, {"loss__delta": [0.5, 2.0], "l1_ratio": [None]}),
+    "classes": (model_of("multinomial", penalty="elastic_net"), 8, {"l1_ratio": [0.5, 1.0]}),
+    "pilot": (skreg.AdaptiveLasso(**TIGHT), 8, {"gamma": [0.5, 2.0]}),
+    "tasks": (skreg.MultiTaskElasticNet(**TIGHT), 90, {"l1_ratio": [0.2, 0.8]}),
+}
+
+
+@pytest.mark.parametrize("kind", SHARED)
+def test_combinations_that_share_their_data_have_the_scores_of_their_own(kind):
+    model, n_features, param_grid = SHARED[kind]
+    X, y = make_data(model, n_samples=60, n_features=n_features)
+    together = PathCV(model, alphas=[0.2, 0.1, 0.05], param_grid=param_grid, cv=3).fit(X, y)
+    for combination in ParameterGrid(param_grid):
+        alone = PathCV(clone(model).set_params(**combination), alphas=together.alphas_, cv=3).fit(X, y)
+        entries = [k for k, params in enumerate(together.cv_results_["params"]) if combination.items() <= params.items()]
+        assert len(entries) == 3
+        for k in range(3):
+            name = f"split{k}_test_score"
+            np.testing.assert_allclose(together.cv_results_[name][entries], alone.cv_results_[name], rtol=1e-8)
+
+
+def test_what_combinations_share():
+    def groups(model, param_grid):
+        return sharing(list(ParameterGrid(param_grid)), model)
+
+    model = skreg.SparseRegressor()
+    assert groups(model, {"gamma": [2.0, 3.0], "tol": [1e-6, 1e-8]}) == [[0, 1, 2, 3]]
+    assert groups(model, {"standardize": [True, False], "l1_ratio": [0.1, 0.9]}) == [[0, 2], [1, 3]]
+    assert groups(model, {"loss": ["squared", "huber"]}) == [[0], [1]]
+    assert groups(model, {"loss__delta": [1.0, 2.0]}) == [[0, 1]]
+    assert groups(skreg.AdaptiveLasso(), {"gamma": [1.0, 2.0]}) == [[0], [1]]
+    assert groups(model, {}) == [[0]]
+
+
+@pytest.mark.parametrize("shape", [(60, 8), (60, 90)])
+def test_gram_matrices_are_made_once_a_fold(shape, monkeypatch):
+    X, y = make_data(skreg.ElasticNet(), n_samples=shape[0], n_features=shape[1])
+    entries = []
+    cross = GramModel._cross
+
+    def counted(self, rows, columns):
+        block = cross(self, rows, columns)
+        entries.append(block.size)
+        return block
+
+    monkeypatch.setattr(GramModel, "_cross", counted)
+    search = PathCV(skreg.ElasticNet(), alphas=12, eps=0.1, scoring="r2", cv=3, refit=False)
+    search.set_params(param_grid={"l1_ratio": [0.5]}).fit(X, y)
+    one = sum(entries)
+    entries.clear()
+    search.set_params(param_grid={"l1_ratio": [0.5, 0.5, 0.5, 0.5]}).fit(X, y)
+    assert sum(entries) == one > 0
+
+
 def test_strings_and_objects_are_further_parameters_too():
     model = skreg.SparseRegressor(loss="poisson", **TIGHT)
     X, y = make_data(model, n_samples=60)
@@ -210,6 +280,20 @@ def score_of(loss, model, X, y, weight):
     return -mean_tweedie_deviance(y, model.predict(X), sample_weight=weight, power=power)
 
 
+def test_equals_grid_search_for_several_tasks():
+    model = skreg.MultiTaskElasticNet(**TIGHT)
+    X, y = make_data(model, n_samples=60)
+    ours, _ = search_both(model, X, y, reference="neg_mean_squared_error", param_grid={"l1_ratio": [0.2, 0.9]})
+    assert ours.coef_path_.shape == (8, 3, 8) and ours.intercept_.shape == (3,)
+    weight = np.random.default_rng(1).integers(0, 4, 60).astype(float)
+    search = PathCV(model, alphas=ours.alphas_, cv=FIVE).fit(sp.csr_array(X), y, sample_weight=weight, offset=y / 2)
+    train, test = next(FIVE.split(X))
+    fitted = clone(model).set_params(alpha=ours.alphas_[-1])
+    fitted.fit(X[train], y[train], sample_weight=weight[train], offset=y[train] / 2)
+    expected = mean_squared_error(y[test], fitted.predict(X[test], y[test] / 2), sample_weight=weight[test])
+    assert np.isclose(-search.cv_results_["split0_test_score"][-1], expected, rtol=1e-8)
+
+
 @pytest.mark.parametrize("n_features", [8, 70])
 @pytest.mark.parametrize("loss", ["squared", "huber", "poisson", "gamma", "logistic"])
 def test_weights_count_in_fits_and_scores(loss, n_features):
@@ -227,6 +311,12 @@ def test_weights_count_in_fits_and_scores(loss, n_features):
     fitted = clone(model).set_params(alpha=alphas[2]).fit(X[train], y[train], sample_weight=weight[train])
     expected = fitted.score(X[test], y[test], sample_weight=weight[test])
     assert np.isclose(by_name.cv_results_[f"split{k}_test_score"][2], expected, atol=1e-8)
+
+
+def test_one_weight_for_all_is_none():
+    X, y = make_data(skreg.Lasso(), n_samples=60)
+    plain, weighted = (PathCV(skreg.Lasso(**TIGHT), alphas=5).fit(X, y, sample_weight=w) for w in (None, 3.0))
+    np.testing.assert_allclose(weighted.mean_score_, plain.mean_score_, rtol=1e-10)
 
 
 def test_rows_of_weight_zero_may_be_of_any_class():
@@ -314,7 +404,10 @@ def test_without_refit_there_is_a_choice_and_no_model():
             call()
 
 
-@pytest.mark.parametrize("model", [skreg.Lasso(), skreg.Lasso(standardize=True), skreg.AdaptiveLasso()], ids=repr)
+RELAXABLE = [skreg.Lasso(), skreg.Lasso(standardize=True), skreg.AdaptiveLasso(), skreg.GroupLasso(groups=2)]
+
+
+@pytest.mark.parametrize("model", RELAXABLE, ids=repr)
 def test_a_relaxed_refit_is_least_squares_on_the_support(model):
     X, y = make_data(model, n_samples=60)
     search = PathCV(model, alphas=10, refit="relaxed", selection="1se").fit(X, y)
@@ -323,13 +416,13 @@ def test_a_relaxed_refit_is_least_squares_on_the_support(model):
     ols = LinearRegression().fit(X[:, used], y)
     np.testing.assert_allclose(search.coef_[used], ols.coef_, atol=1e-8)
     np.testing.assert_allclose(search.predict(X), ols.predict(X[:, used]), atol=1e-8)
-    assert search.best_estimator_.penalty_weights is None and search.best_estimator_.alpha == search.alpha_
+    assert search.best_estimator_.get_params().get("penalty_weights") is None and search.best_estimator_.alpha == search.alpha_
 
 
-def test_a_relaxed_refit_of_groups_is_refused_before_any_fit():
+def test_a_relaxed_refit_of_tied_features_is_refused_before_any_fit():
     X, y = make_data(skreg.Lasso())
-    with pytest.raises(ValueError, match="refit='relaxed' needs an estimator with penalty_weights; GroupLasso"):
-        PathCV(skreg.GroupLasso(groups=2), refit="relaxed").fit(X, y)
+    with pytest.raises(ValueError, match="refit='relaxed' needs a penalty of single features or of groups; .*Fused"):
+        PathCV(skreg.FusedLasso(), refit="relaxed").fit(X, y)
 
 
 def test_a_second_fit_forgets_the_first():
@@ -378,9 +471,9 @@ def test_a_class_missing_in_a_training_fold_is_an_error_that_says_so():
     ("params", "message"),
     [
         (dict(alphas=0), "'alphas'"),
-        (dict(alphas=[-1.0]), "alphas must be"),
+        (dict(alphas=[1.0, -1.0]), r"alphas\[1\] == -1.0, must be >= 0"),
         (dict(alphas=[]), "alphas must be"),
-        (dict(eps=1.0), "'eps'"),
+        (dict(eps=1.5), "'eps'"),
         (dict(cv=1), "'cv'"),
         (dict(cv="five"), "'cv'"),
         (dict(scoring="best"), "scoring"),
@@ -435,27 +528,67 @@ def test_a_target_outside_the_loss_is_named_in_held_out_rows_too():
 
 
 # ---------------------------------------------------------------- as part of scikit-learn
-@pytest.mark.parametrize("search", [skreg.LassoCV(alphas=8), PathCV(skreg.Lasso(), alphas=8)], ids=repr)
+@pytest.mark.parametrize(
+    "search",
+    [skreg.LassoCV(alphas=8), PathCV(model_of("poisson"), alphas=8, n_jobs=2)],
+    ids=["LassoCV", "two jobs"],
+)
 def test_metadata_is_routed(search):
-    X, y = make_data(skreg.Lasso(), n_samples=60)
+    X, y = make_data(search.estimator, n_samples=60)
     weight, groups = np.random.default_rng(0).uniform(0.5, 2, 60), np.repeat(np.arange(12), 5)
     search = clone(search).set_params(cv=GroupKFold(3))
     direct = clone(search).fit(StandardScaler().fit_transform(X), y, sample_weight=weight, groups=groups)
     with config_context(enable_metadata_routing=True):
-        search.set_fit_request(sample_weight=True, groups=True).set_score_request(sample_weight=True)
+        search.set_fit_request(sample_weight=True).set_score_request(sample_weight=True)
         pipeline = make_pipeline(StandardScaler().set_fit_request(sample_weight=False), search)
-        pipeline.fit(X, y, sample_weight=weight, groups=groups)
+        pipeline.fit(X, y, sample_weight=weight, groups=groups)  # which the splitter asks for by itself
         np.testing.assert_array_equal(
             pipeline[-1].cv_results_["mean_test_score"], direct.cv_results_["mean_test_score"]
         )
         params = dict(sample_weight=weight, groups=groups)
         scores = cross_validate(search, X, y, params=params, cv=FIVE, error_score="raise")["test_score"]
-        by_scorer = clone(search).set_params(scoring="r2", cv=3).fit(X, y, sample_weight=weight)
+        with pytest.raises(TypeError, match="groups"):
+            clone(search).set_params(cv=3).fit(X, y, groups=groups)
     train, test = next(FIVE.split(X))
     alone = clone(search).fit(X[train], y[train], sample_weight=weight[train], groups=groups[train])
     assert np.isclose(scores[0], alone.score(X[test], y[test], sample_weight=weight[test]))
-    plain = clone(search).set_params(scoring="r2", cv=3).fit(X, y, sample_weight=weight)
-    np.testing.assert_array_equal(by_scorer.mean_score_, plain.mean_score_)
+
+
+class Blocks(BaseCrossValidator):
+    """Leaves one block of rows out, and asks for the blocks."""
+
+    def split(self, X, y=None, groups=None, blocks=None):
+        return ((np.flatnonzero(blocks != k), np.flatnonzero(blocks == k)) for k in np.unique(blocks))
+
+    def get_n_splits(self, X=None, y=None, groups=None, blocks=None):
+        return len(np.unique(blocks))
+
+
+def test_a_splitter_may_ask_for_more_than_groups():
+    X, y = make_data(skreg.Lasso(), n_samples=60)
+    blocks = np.repeat([0, 1, 2], 20)
+    plain = PathCV(skreg.Lasso(), alphas=5, cv=[*Blocks().split(X, y, blocks=blocks)]).fit(X, y)
+    search = PathCV(skreg.Lasso(), alphas=5, cv=Blocks())
+    with pytest.raises(ValueError, match="blocks only with enable_metadata_routing=True"):
+        search.fit(X, y, blocks=blocks)
+    with config_context(enable_metadata_routing=True):
+        search.set_params(cv=Blocks().set_split_request(blocks=True)).fit(X, y, blocks=blocks)
+    np.testing.assert_array_equal(search.mean_score_, plain.mean_score_)
+
+
+@pytest.mark.parametrize("asks", [None, True, False])
+def test_scorers_have_the_weights_unless_they_ask_not_to(asks):
+    X, y = make_data(skreg.Lasso(), n_samples=60)
+    weight = np.random.default_rng(0).uniform(0.5, 2, 60)
+    with config_context(enable_metadata_routing=True):
+        scorer = make_scorer(r2_score).set_score_request(sample_weight=asks)
+        search = PathCV(skreg.Lasso(), alphas=5, cv=FIVE, scoring=scorer).fit(X, y, sample_weight=weight)
+        own = search.score(X, y, sample_weight=weight)
+    train, test = next(FIVE.split(X))
+    fitted = skreg.Lasso(search.alphas_[-1]).fit(X[train], y[train], sample_weight=weight[train])
+    expected = fitted.score(X[test], y[test], sample_weight=None if asks is False else weight[test])
+    assert np.isclose(search.cv_results_["split0_test_score"][-1], expected, atol=1e-6)
+    assert own == search.best_estimator_.score(X, y, sample_weight=None if asks is False else weight)
 
 
 def test_tags_and_methods_are_those_of_the_estimator():

@@ -13,9 +13,10 @@ from sklearn.model_selection import GridSearchCV, KFold
 
 import skreg
 from skreg.model_selection import PathCV, alpha_grid
+from skreg.model_selection._named import EstimatorCV
 from tests._instances import SEARCHES, make_data
 
-NAMED = [cls for cls in SEARCHES if cls is not PathCV]
+NAMED = [cls for cls in SEARCHES if issubclass(cls, EstimatorCV)]
 FOLDS = KFold(5, shuffle=True, random_state=0)
 every_form = pytest.mark.parametrize("cls", NAMED)
 

@@ -98,7 +98,7 @@ BAD = [
     (dict(alphas=0), "alphas must be a number of alphas"),
     (dict(alphas=2.5), "alphas must be a number of alphas"),
     (dict(alphas=[]), "alphas must be"),
-    (dict(alphas=[1.0, -1.0]), "alphas must be"),
+    (dict(alphas=[1.0, -1.0]), r"alphas\[1\] == -1.0, must be >= 0"),
     (dict(alphas=[1.0, np.nan]), "alphas must be"),
     (dict(eps=0.0), "eps must be a number between 0 and 1; got 0.0"),
     (dict(eps=1.5), "eps must be"),

@@ -1,4 +1,4 @@
-"""Scikit-learn's own tests of Lasso, ElasticNet and their multi-task forms, with skreg's in their place.
+"""Scikit-learn's own tests of Lasso, ElasticNet, their multi-task forms and searches, with skreg's in their place.
 
 The files come from the installed scikit-learn; nothing of them is copied. While a file is imported,
 ``sklearn.linear_model`` offers the shims below under the names of those classes; every other class stays
@@ -20,6 +20,8 @@ DROPPED = {"precompute": False, "copy_X": True, "random_state": None, "selection
 class _Shim:
     """Takes the arguments that skreg does not have, and does nothing with them: they do not change the solution."""
 
+    dropped = DROPPED
+
     def __init__(self, alpha=1.0, **params):
         for name, default in DROPPED.items():
             setattr(self, name, params.pop(name, default))
@@ -28,7 +30,7 @@ class _Shim:
     @classmethod
     def _get_param_names(cls):
         skregs = cls.__mro__[cls.__mro__.index(_Shim) + 1]
-        return sorted([*skregs._get_param_names(), *DROPPED])
+        return sorted([*skregs._get_param_names(), *cls.dropped])
 
     def fit(self, X, y, sample_weight=None, check_input=True):
         return super().fit(X, y, sample_weight)
@@ -50,7 +52,32 @@ class MultiTaskElasticNet(_Shim, skreg.MultiTaskElasticNet):
     _parameter_constraints = skreg.MultiTaskElasticNet._parameter_constraints | dict.fromkeys(DROPPED, "no_validation")
 
 
-ALIASES = {cls.__name__: cls for cls in (Lasso, ElasticNet, MultiTaskLasso, MultiTaskElasticNet)}
+class _SearchShim(_Shim):
+    """As `_Shim`; `selection` is skreg's, which chooses among alphas and not among coordinates."""
+
+    dropped = {name: default for name, default in DROPPED.items() if name != "selection"}
+
+    def __init__(self, **params):
+        for name, default in self.dropped.items():
+            setattr(self, name, params.pop(name, default))
+        super(_Shim, self).__init__(**params)
+
+    def fit(self, X, y, sample_weight=None, **params):
+        return super(_Shim, self).fit(X, y, sample_weight, **params)
+
+
+def _search(name):
+    skregs = getattr(skreg, name)
+    constraints = skregs._parameter_constraints | dict.fromkeys(_SearchShim.dropped, "no_validation")
+    return type(name, (_SearchShim, skregs), {"_parameter_constraints": constraints, "__module__": __name__})
+
+
+LassoCV, ElasticNetCV = _search("LassoCV"), _search("ElasticNetCV")
+MultiTaskLassoCV, MultiTaskElasticNetCV = _search("MultiTaskLassoCV"), _search("MultiTaskElasticNetCV")
+
+ESTIMATORS = (Lasso, ElasticNet, MultiTaskLasso, MultiTaskElasticNet)
+SEARCHES = (LassoCV, ElasticNetCV, MultiTaskLassoCV, MultiTaskElasticNetCV)
+ALIASES = {cls.__name__: cls for cls in (*ESTIMATORS, *SEARCHES)}
 
 
 def scikit_learns_tests(file, not_applicable):

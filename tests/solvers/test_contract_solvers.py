@@ -247,6 +247,7 @@ def test_sweeping_columns_gives_what_the_gram_matrix_gives(loss, hold, kind, fit
     problem, expected, _ = solutions(loss, L1(), kind, fit_intercept)
     monkeypatch.setattr(models, "_DENSE_GRAM", 0)
     monkeypatch.setattr(models, "_SPARSE_GRAM", 0)
+    monkeypatch.setattr(models, "_SPARSE_NEWTON", 0)
     solution = ProxNewton(tol=1e-10).solve(draw_problem(loss, L1(), kind, fit_intercept, hold))
     assert solution.converged
     assert abs(solution.objective - expected.objective) <= 1e-9 * problem.data.null.gap

@@ -1,0 +1,327 @@
+"""Linear quantile regression at one level or several."""
+
+from dataclasses import dataclass
+from numbers import Real
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.base import RegressorMixin, _fit_context
+from sklearn.utils.validation import assert_all_finite
+
+from skreg._backend import Interval, Options, StrOptions, get_namespace, get_namespace_and_device, move_to, to_numpy
+from skreg._base import SparseLinearModel, check_offset, check_sample_weight, constraints, without_ignored
+from skreg.solvers._interior_point_fit import QuantileFit, fit_quantiles
+
+
+@dataclass
+class _Prepared:
+    """Validated data and the penalty per coefficient, and where the results belong."""
+
+    X: object
+    y: object
+    weight: object
+    levels: np.ndarray
+    terms: dict
+    xp: object
+    device: object
+    dtype: object
+
+    def on_device(self, array):
+        """A result in the namespace, on the device and in the dtype of X."""
+        return self.xp.astype(self.xp.asarray(array, device=self.device), self.dtype)
+
+
+class QuantileRegressor(RegressorMixin, SparseLinearModel):
+    r"""Linear quantile regression: exact, at any number of rows, for one level or for several that need not cross.
+
+    For each level :math:`\tau` it minimises over the coefficients :math:`w` and the intercept :math:`b`
+
+    .. math::
+        \frac{1}{\sum_i s_i} \sum_i s_i \, \psi_\tau(y_i - x_i^\top w - b)
+        + \alpha \sum_j v_j \Bigl(\rho \, |w_j| + \frac{1 - \rho}{2} w_j^2\Bigr)
+        \quad\text{subject to}\quad l_j \le w_j \le u_j,
+        \qquad \psi_\tau(r) = \max(\tau r, (\tau - 1) r),
+
+    with sample weights :math:`s_i`, penalty weights :math:`v_j` and :math:`\rho` = `l1_ratio` (1 for "l1"). For one
+    level and the L1 penalty this is scikit-learn's `QuantileRegressor`, with the same `alpha`.
+
+    Parameters
+    ----------
+    quantile : float or array-like of shape (n_quantiles,), default=0.5
+        Level or increasing levels, strictly between 0 and 1.
+    penalty : {"l1", "elastic_net"} or None, default="l1"
+        The penalty; None is ``alpha=0``.
+    alpha : float, default=1.0
+        Strength of the penalty.
+    l1_ratio : float, default=None
+        Share of the L1 norm in "elastic_net", between 0 and 1; None means 0.5.
+    fit_intercept : bool, default=True
+        Whether to fit an intercept, which is never penalised.
+    non_crossing : {False, "rows", "box"}, default=False
+        With several levels, fit all of them at once such that the predictions increase with the level: "rows" on the
+        training rows, "box" for all x whose features are within the range of the training data.
+    standardize : bool, default=False
+        Penalise the coefficients of features divided by their (weighted) standard deviations. `coef_` stays in the
+        units of X.
+    positive : bool, default=False
+        Constrain the coefficients to be non-negative.
+    penalty_weights : array-like of shape (n_features,) or dict, default=None
+        Multiplies `alpha` for each feature: 0 leaves a feature unpenalised, inf leaves it out. A dict maps column
+        names of a data frame to weights; columns that it does not name have weight 1.
+    lower, upper : float, array-like of shape (n_features,) or dict, default=None
+        Bounds of the coefficients, ``lower <= 0 <= upper``; None means unbounded.
+    max_iter : int, default=200
+        Largest number of interior-point steps of one solve.
+    tol : float, default=1e-6
+        Duality gap to reach, over the objective of the null model. Without a ridge term the result is a vertex,
+        exact but for rounding, whatever `tol`.
+
+    Attributes
+    ----------
+    coef_ : ndarray of shape (n_features,) or (n_quantiles, n_features)
+        Coefficients in the units of X; two-dimensional where `quantile` is a sequence.
+    intercept_ : float or ndarray of shape (n_quantiles,)
+        Intercept; 0.0 if ``fit_intercept=False``.
+    quantiles_ : ndarray of shape (n_quantiles,)
+        The levels.
+    n_iter_ : int
+        Interior-point steps, over all levels and stages.
+    dual_gap_ : float
+        Duality gap over the objective of the null model (its intercept is the quantile of y, its coefficients are 0),
+        the largest over the levels: an upper bound of how much the objective can still fall.
+    kkt_violation_ : float
+        Largest violation of the optimality conditions over the largest gradient entry of the null model.
+    converged_ : bool
+        Whether `tol` was reached.
+    n_features_in_ : int
+        Number of features seen in `fit`.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of the features, where X has string column names.
+
+    See Also
+    --------
+    SparseRegressor : Means, with a choice of loss.
+
+    Notes
+    -----
+    A primal-dual interior point finds the optimum's neighbourhood; the vertex there, at which as many residuals are
+    zero as coefficients are not, follows by linear algebra and carries its dual certificate. With many rows, those
+    whose residuals' signs are certain enter as two sums [1]_; with many features, those that stay at zero are left
+    out and checked at the end. The optimum may not be unique: then one vertex of the set of optima is returned.
+
+    A sparse X is never made dense as a whole: in its place enter its weighted cross products.
+
+    References
+    ----------
+    .. [1] S. Portnoy, R. Koenker (1997). The Gaussian hare and the Laplacian tortoise: computability of squared-error
+       versus absolute-error estimators. Statistical Science 12(4).
+    .. [2] H. Bondell, B. Reich, H. Wang (2010). Noncrossing quantile regression curve estimation. Biometrika 97(4).
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> from skreg import QuantileRegressor
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> model = QuantileRegressor(quantile=[0.1, 0.5, 0.9], alpha=0.0, non_crossing="rows").fit(X, y)
+    >>> bands = model.predict_quantiles(X)
+    >>> bands.shape
+    (442, 3)
+    >>> bool((bands[:, 1:] >= bands[:, :-1]).all())
+    True
+    """
+
+    _parameter_constraints = constraints(
+        quantile=[Interval(Real, 0, 1, closed="neither"), "array-like"],
+        penalty=[StrOptions({"l1", "elastic_net"}), None],
+        l1_ratio=[Interval(Real, 0, 1, closed="both"), None],
+        non_crossing=[StrOptions({"rows", "box"}), Options(bool, {False})],
+    )
+    del _parameter_constraints["warm_start"]
+
+    def __init__(
+        self,
+        quantile=0.5,
+        penalty="l1",
+        alpha=1.0,
+        *,
+        l1_ratio=None,
+        fit_intercept=True,
+        non_crossing=False,
+        standardize=False,
+        positive=False,
+        penalty_weights=None,
+        lower=None,
+        upper=None,
+        max_iter=200,
+        tol=1e-6,
+    ):
+        self.quantile = quantile
+        self.penalty = penalty
+        self.alpha = alpha
+        self.l1_ratio = l1_ratio
+        self.fit_intercept = fit_intercept
+        self.non_crossing = non_crossing
+        self.standardize = standardize
+        self.positive = positive
+        self.penalty_weights = penalty_weights
+        self.lower = lower
+        self.upper = upper
+        self.max_iter = max_iter
+        self.tol = tol
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y, sample_weight=None, offset=None):
+        """Fit the model.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, sparse array} of shape (n_samples, n_features)
+            Training data.
+        y : array-like of shape (n_samples,)
+            Target.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights of the samples; an integer weight equals that many copies of the row.
+        offset : array-like of shape (n_samples,), default=None
+            Known part of the prediction, at every level.
+
+        Returns
+        -------
+        self : QuantileRegressor
+            The fitted model.
+
+        Raises
+        ------
+        ValueError
+            If an argument has a wrong shape or value; the message names it.
+        """
+        return self._fit(X, y, sample_weight, offset)
+
+    def _prepare(self, X, y, sample_weight=None, offset=None, n_outputs=1):
+        levels = check_levels(self.quantile, "quantile")
+        xp, _, device = get_namespace_and_device(X)
+        dtype = X.dtype
+        weight = check_sample_weight(sample_weight, X)
+        y = without_ignored(xp.astype(move_to(y, xp=xp, device=device), xp.float64), weight, xp)
+        offset = check_offset(offset, X, 1)
+        if offset is not None:
+            y = y - without_ignored(offset, weight, xp)
+        if X.dtype != xp.float64:
+            X = X.astype(np.float64) if sp.issparse(X) else xp.astype(X, xp.float64)
+        if self._gradient_tells(X) and not np.isfinite(X.sum()):
+            assert_all_finite(X, estimator_name=type(self).__name__, input_name="X")
+        return _Prepared(X, y, weight, levels, self._terms(X, weight, xp), xp, device, dtype)
+
+    def _terms(self, X, weight, xp):
+        """L1, ridge and bounds per coefficient in the units of X."""
+        weights, lower, upper = self._weights_and_bounds(X.shape[1], None)
+        ratio = 1.0 if self.penalty == "l1" else 0.5 if self.l1_ratio is None else self.l1_ratio
+        alpha = 0.0 if self.penalty is None else self.alpha
+        scale = self._design(X, weight / xp.sum(weight), xp).scale if self.standardize else None
+        scale = 1.0 if scale is None else move_to(scale, xp=np, device="cpu")
+        return dict(
+            l1=alpha * ratio * weights * scale, ridge=alpha * (1.0 - ratio) * weights * scale**2, lower=lower, upper=upper
+        )
+
+    def _known_part(self, offset, X):
+        offset = check_offset(offset, X, 1)
+        return offset[:, None] if self.coef_.ndim == 2 else offset
+
+    def _warm(self, prepared):
+        return None
+
+    def _solve(self, prepared, start=None):
+        fit = fit_quantiles(
+            prepared.X,
+            prepared.y,
+            prepared.levels,
+            prepared.weight,
+            fit_intercept=bool(self.fit_intercept),
+            non_crossing=self.non_crossing,
+            tol=self.tol,
+            max_iter=self.max_iter,
+            **prepared.terms,
+        )
+        self._warn(self._certificate(fit), stacklevel=6)
+        return fit
+
+    def _certificate(self, fit):
+        """The worst of the levels' certificates, as the base class reports it."""
+        gap, violation = float(np.max(fit.gaps)), float(np.max(fit.violations))
+        return _Certificate(max(1, int(np.sum(fit.n_iters))), gap, violation, gap <= max(self.tol, _ROUNDING))
+
+    def _set_fitted(self, prepared, fit: QuantileFit):
+        certificate = self._certificate(fit)
+        one = np.ndim(self.quantile) == 0
+        coef, intercept = prepared.on_device(fit.coefs), prepared.on_device(fit.intercepts)
+        self._set_coefficients(coef[0, :] if one else coef, float(fit.intercepts[0]) if one else intercept)
+        self.quantiles_ = prepared.on_device(prepared.levels)
+        self.n_iter_, self.dual_gap_ = certificate.n_iter, certificate.dual_gap
+        self.kkt_violation_, self.converged_ = certificate.kkt_violation, certificate.converged
+
+    def predict(self, X, offset=None):
+        """Predict the target: the level of `quantile`, of several the one nearest to 0.5 (the lower one of two).
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, sparse array} of shape (n_samples, n_features)
+            Samples.
+        offset : array-like of shape (n_samples,), default=None
+            Known part of the prediction, at every level.
+
+        Returns
+        -------
+        y_pred : ndarray of shape (n_samples,)
+            Predictions in the units of y.
+        """
+        eta = self._linear_predictor(X, offset)
+        return eta if eta.ndim == 1 else eta[:, central_level(to_numpy(self.quantiles_))]
+
+    def predict_quantiles(self, X, offset=None):
+        """Predict the target at every level.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, sparse array} of shape (n_samples, n_features)
+            Samples.
+        offset : array-like of shape (n_samples,), default=None
+            Known part of the prediction, at every level.
+
+        Returns
+        -------
+        bands : ndarray of shape (n_samples, n_quantiles)
+            Predictions in the order of `quantiles_`.
+        """
+        eta = self._linear_predictor(X, offset, method="predict_quantiles")
+        xp, _ = get_namespace(eta)
+        return eta[:, None] if eta.ndim == 1 else eta
+
+
+_ROUNDING = 1e-12  # relative gap that rounding alone may leave
+
+
+@dataclass
+class _Certificate:
+    n_iter: int
+    dual_gap: float
+    kkt_violation: float
+    converged: bool
+
+
+def check_levels(quantile, name):
+    """Valid levels as an array of shape (n_levels,)."""
+    try:
+        levels = np.atleast_1d(np.asarray(quantile, dtype=np.float64))
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} must be a level or a sequence of levels; got {quantile!r}.") from None
+    if levels.ndim != 1 or len(levels) == 0:
+        raise ValueError(f"{name} must be a level or a non-empty sequence of levels; got shape {levels.shape}.")
+    if not ((levels > 0) & (levels < 1)).all():
+        raise ValueError(f"{name} must be strictly between 0 and 1; got {quantile!r}.")
+    if (np.diff(levels) <= 0).any():
+        raise ValueError(f"{name} must have levels that increase; got {quantile!r}.")
+    return levels
+
+
+def central_level(levels):
+    """Place of the level nearest to 0.5, the lower one of two."""
+    return int(np.argmin(np.round(np.abs(levels - 0.5), 12)))

@@ -11,7 +11,7 @@ weak evidence adds up.
 # Short waves in noise
 # --------------------
 # The features are waves of 15 frequencies at 32 places: 480 of them, for 256 points of time. Six are in the recordings.
-# A channel sees each with a random weight, and the noise has three times the power of the signal.
+# A channel sees each with a random weight and sign, and the noise has eight times the power of the signal.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -29,9 +29,9 @@ waves /= np.linalg.norm(waves, axis=0) / np.sqrt(n_times)
 
 events = [3 * 32 + 3, 3 * 32 + 20, 7 * 32 + 9, 6 * 32 + 25, 11 * 32 + 14, 13 * 32 + 4]
 weights = np.zeros((waves.shape[1], n_channels))
-weights[events] = rng.standard_normal((len(events), n_channels))
+weights[events] = rng.choice([-1, 1], (len(events), n_channels)) * rng.uniform(0.5, 1.5, (len(events), n_channels))
 truth = waves @ weights
-recorded = truth + np.sqrt(3.0) * truth.std() * rng.standard_normal(truth.shape)
+recorded = truth + np.sqrt(8.0) * truth.std() * rng.standard_normal(truth.shape)
 
 # %%
 # Alone and together
@@ -67,14 +67,14 @@ for ax, (name, model) in zip(axes, models.items()):
     ax.scatter(place[events], frequency[events], s=520, facecolor="none", edgecolor="black", lw=1.2, label="truth")
     ax.scatter(place[used], frequency[used], s=area, color=colours[name], label="selected")
     ax.set_title(f"{name}: {used.sum()} waves", loc="left")
-    ax.set_xlabel("time (s)")
+    ax.set(xlabel="time (s)", xlim=(0, 1), ylim=(0, 82))
 axes[0].set_ylabel("frequency (Hz)")
-axes[1].legend(frameon=False, ncols=2, loc="upper right", bbox_to_anchor=(1.02, 1.15), markerscale=0.5)
+axes[1].legend(frameon=False, loc="upper right", markerscale=0.5)
 plt.show()
 
 # %%
-# The L2,1 norm draws the selected waves towards zero. A refit to them alone, by least squares, undoes this: alpha 0 with
-# all other waves left out by an infinite weight. Three of the channels, with the noise in grey:
+# The L2,1 norm draws the selected waves towards zero. A refit to them alone, by least squares, undoes this: alpha is
+# zero, and an infinite weight leaves all other waves out. Three of the channels:
 
 selected = models["all channels together"].coef_.any(axis=0)
 refit = MultiTaskLasso(alpha=0.0, penalty_weights=np.where(selected, 1.0, np.inf)).fit(waves, recorded)

@@ -80,7 +80,7 @@ def test_rescaled_target_gives_the_rescaled_model(estimator, scale):
     elif isinstance(estimator, skreg.ElasticNet | skreg.MultiTaskElasticNet):  # alpha (1 - l1_ratio) does not scale
         l1, l2 = scale * estimator.alpha * estimator.l1_ratio, estimator.alpha * (1 - estimator.l1_ratio)
         other.set_params(alpha=l1 + l2, l1_ratio=l1 / (l1 + l2))
-    elif not isinstance(estimator, skreg.ExclusiveLasso | skreg.SqrtLasso | skreg.QuantileRegressor):  # penalty and loss of the same degree
+    elif not isinstance(estimator, skreg.ExclusiveLasso | skreg.SqrtLasso | skreg.QuantileRegressor):  # one degree
         other.set_params(alpha=scale * estimator.alpha)
     if getattr(estimator, "loss", "squared") != "squared":
         other.set_params(loss=Huber(delta=scale * estimator.loss.delta))

@@ -1,6 +1,10 @@
-"""Groups: n >> p, p >> n and sparse X, for the group Lasso, the sparse-group Lasso, classes and paths."""
+"""Groups: n >> p, p >> n and sparse X, for the group Lasso, the sparse-group Lasso, classes and paths.
+
+Then several tasks, sorted norms and chains.
+"""
 
 import numpy as np
+from scipy.stats import norm
 
 import skreg
 from skreg.model_selection import regularization_path
@@ -118,3 +122,45 @@ class FusedLassoBenchmark(Benchmark, Estimator):
     def objective(self, estimator):
         r = self.y - estimator.predict(self.X)
         return 0.5 * np.mean(r**2) + estimator.alpha * np.abs(np.diff(estimator.coef_)).sum()
+
+
+class MultiTaskLassoBenchmark(Benchmark, Estimator):
+    """Tasks that depend on the same twenty features."""
+
+    param_names = ["data", "n_tasks", "alpha_max / alpha"]
+    params = (["tall", "wide"], [3, 50], [5, 20])
+
+    def make_data(self, data, n_tasks, ratio):
+        X, y = DATA[data]()
+        rng = np.random.default_rng(1)
+        informative = np.argsort(-np.abs(X.T @ y))[:20]
+        Y = X[:, informative] @ rng.standard_normal((20, n_tasks))
+        return X, Y + 0.5 * Y.std() * rng.standard_normal(Y.shape)
+
+    def make_estimator(self, data, n_tasks, ratio):
+        slopes = self.X.T @ (self.y - self.y.mean(axis=0)) / len(self.y)
+        return skreg.MultiTaskLasso(alpha=float(np.linalg.norm(slopes, axis=1).max()) / ratio, tol=1e-6)
+
+    def objective(self, estimator):
+        loss = 0.5 * np.mean(np.sum((self.y - estimator.predict(self.X)) ** 2, axis=1))
+        return loss + estimator.alpha * np.linalg.norm(estimator.coef_, axis=0).sum()
+
+
+class SlopeBenchmark(Benchmark, Estimator):
+    """The sequence of Benjamini and Hochberg."""
+
+    param_names = ["data", "alpha_max / alpha"]
+    params = (["tall", "wide"], [5])
+
+    def make_data(self, data, ratio):
+        return DATA[data]()
+
+    def make_estimator(self, data, ratio):
+        self.lambdas = norm.isf(0.1 * np.arange(1, self.X.shape[1] + 1) / (2 * self.X.shape[1]))
+        slopes = np.sort(np.abs(self.X.T @ (self.y - self.y.mean())))[::-1] / len(self.y)
+        top = float(np.max(np.cumsum(slopes) / np.cumsum(self.lambdas)))
+        return skreg.SlopeRegressor(alpha=top / ratio, lambdas="bh", q=0.1, tol=1e-6)
+
+    def objective(self, estimator):
+        r = self.y - estimator.predict(self.X)
+        return 0.5 * np.mean(r**2) + estimator.alpha * self.lambdas @ np.sort(np.abs(estimator.coef_))[::-1]

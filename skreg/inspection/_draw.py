@@ -150,11 +150,12 @@ def _fit(texts, limit):
     """Shorten texts to a width in pixels, so that different ones stay different; the widths they have."""
     names = [text.get_text() for text in texts]
     widths = [_fit_one(text, name, limit) for text, name in zip(texts, names)]
-    short = [text.get_text() for text in texts]
-    for same in {form for form in short if short.count(form) > 1}:
-        which = [k for k, form in enumerate(short) if form == same]
-        for k, core in zip(which, _differing([names[k] for k in which])):
-            widths[k] = _fit_one(texts[k], core, limit)
+    for shared_start in (False, True):
+        short = [text.get_text() for text in texts]
+        for same in {form for form in short if short.count(form) > 1}:
+            which = [k for k, form in enumerate(short) if form == same]
+            for k, core in zip(which, _differing([names[k] for k in which], shared_start)):
+                widths[k] = _fit_one(texts[k], core, limit)
     return widths
 
 
@@ -170,11 +171,14 @@ def _fit_one(text, name, limit):
     return width
 
 
-def _differing(names):
-    """The names without what all end with, so that what is left in their middles can be told apart."""
-    ends = [name[::-1] for name in names]
-    end = len(commonprefix(ends)) if len(set(names)) > 1 else 0
-    return [name[: len(name) - end] + "…" for name in names] if end else names
+def _differing(names, start_too):
+    """The names without what all end with, and without what all start with where `start_too`."""
+    if len(set(names)) == 1:
+        return names
+    start = len(commonprefix(names)) if start_too else 0
+    ends = [name[start:][::-1] for name in names]
+    end = len(commonprefix(ends))
+    return [("…" if start else "") + name[start : len(name) - end] + ("…" if end else "") for name in names]
 
 
 def bars(ax, values, names, free=0.0, **bar_kw):
@@ -228,4 +232,4 @@ def legend(ax, **where):
             break
         for text, label in zip(drawn.get_texts(), labels):
             text.set_text(fill(label, int(share * max(map(len, labels))), break_long_words=False))
-    return min(drawn.get_window_extent().height / frame.height + 0.02, 0.5)
+    return min(drawn.get_window_extent().height / frame.height + 0.03, 0.5)

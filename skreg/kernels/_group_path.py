@@ -32,7 +32,6 @@ _EARLY = 1.5  # factor on the tolerance at which a gap foretold by the last step
 _NEWTON = 2  # Newton steps of a line search
 _ROUNDING = 1e-14  # of the terms of a squared distance
 _PARALLEL = 1e-8  # squared sine of the angle of two points below which the second says nothing more
-_NARROW = 16  # width of a group up to which its block costs about as much as its columns' variances
 _CONSTANT = 1e-25  # variance over squared mean below which a column counts as constant
 
 
@@ -158,10 +157,7 @@ def know_gradient(memory, groups, g, k, u):
     """Compute a group's gradient at point k, keep it beside the last one, and return its norm."""
     first, last = groups.starts[g], groups.starts[g + 1]
     if groups.reach[g] < 0.0 and memory.former[g] >= 0:  # whoever asks a third time will ask again
-        if last - first <= _NARROW:
-            measure_block(groups, g)
-        else:
-            measure_columns(groups, g)
+        measure_columns(groups, g)
     memory.past[first:last] = memory.gradient[first:last]
     memory.former[g] = memory.last[g]
     memory.last[g] = k
@@ -380,7 +376,19 @@ def group_path_kernel(penalty, sparse):
     kind = dict(dots=sparse_dots, add=sparse_adds, sparse_dot=sparse_dot, sparse_add=sparse_add)
     if not sparse:
         kind = dict(dots=dense_dots, add=dense_adds, dense_dot=dense_dot, dense_add=dense_add)
-    own = (measure_block, measure_columns, remember, begin, largest_norm, know_gradient, admit, certify_point, stretch, sweep_once, leap)
+    own = (
+        measure_block,
+        measure_columns,
+        remember,
+        begin,
+        largest_norm,
+        know_gradient,
+        admit,
+        certify_point,
+        stretch,
+        sweep_once,
+        leap,
+    )
     leaves = {function.__name__: function for function in own}
     leaves |= dict(sweep=residual_block_sweep, minimise_block=minimise_block)
     return specialize(group_path, fastmath=("reassoc", "contract"), **leaves, **kind, **penalty.leaves)

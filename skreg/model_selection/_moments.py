@@ -136,13 +136,17 @@ def split(prepared, folds):
         return None
     centre = (data.design.means(data.weight), float(data.weight @ data.y)) if data.fit_intercept else (0.0, 0.0)
     held = [_moments(data, test, *centre) for _, test in folds]
-    total = _sum(held) if _is_partition(folds, len(data.y)) else _moments(data, np.arange(len(data.y)), *centre)
+    total = (
+        _sum(held)
+        if _is_partition([test for _, test in folds], len(data.y))
+        else _moments(data, np.arange(len(data.y)), *centre)
+    )
     parts = []
     for (rows, test), moments in zip(folds, held):
         train = total.less(moments)
         doubtful = np.flatnonzero(_squares(train, data) <= _CANCELLED * _squares(total, data))
         constant = doubtful[_are_constant(data, rows, doubtful)]
-        if len(constant) < len(doubtful) or _target_square(train, data) < _CANCELLED * total.yy:
+        if len(constant) < len(doubtful) or _target_square(train, data) <= _CANCELLED * total.yy:
             return None
         parts.append(Fold(rows, test, moments, total, constant, data, centre))
     varied = _squares(total, data)
@@ -152,9 +156,7 @@ def split(prepared, folds):
 
 def _is_split(train, test, weight):
     """Whether each row is in one of the two, once, and both have weight."""
-    rows = np.concatenate([train, test])
-    once = len(rows) == len(weight) and len(np.unique(rows)) == len(weight)
-    return once and rows.min() >= 0 and weight[train].any() and weight[test].any()
+    return _is_partition([train, test], len(weight)) and weight[train].any() and weight[test].any()
 
 
 def _squares(moments, data):
@@ -179,9 +181,10 @@ def _mean_square(data, rows, centre, coef, intercept):
     return data.weight[rows] @ residuals**2 / data.weight[rows].sum()
 
 
-def _is_partition(folds, n_samples):
-    rows = np.concatenate([test for _, test in folds])
-    return len(rows) == n_samples and len(np.unique(rows)) == n_samples
+def _is_partition(parts, n_samples):
+    """Whether each row is in one of the parts, once."""
+    rows = np.concatenate(parts)
+    return len(rows) == n_samples and rows.min() >= 0 and bool((np.bincount(rows, minlength=n_samples) == 1).all())
 
 
 def _sum(parts):

@@ -1,5 +1,6 @@
 """Regularisation paths: one warm-started sweep over a decreasing grid of alphas, for every estimator."""
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from numbers import Integral, Real
@@ -232,22 +233,25 @@ def _solutions(model, prepared, alphas, verbose, told, state, enough, seconds):
     path = model._init_callback_context(task_name="regularization-path", max_subtasks=len(alphas))
     path.call_on_fit_task_begin(**told)
     steps, solutions = follow_path(prepared, alphas, model.tol, model.max_iter, state), []
-    for alpha in alphas:
-        task = path.subcontext(task_name=f"alpha={alpha:.6g}")
-        task.call_on_fit_task_begin(**told)
-        begin = perf_counter()
-        with one_blas_thread():
-            solution = next(steps)
-        if seconds is not None:
-            seconds.append(perf_counter() - begin)
-        model._warn(solution, stacklevel=6)  # user, regularization_path, solve_path, wrapper, here, _warn
-        solutions.append(solution)
-        if verbose:
-            _report(len(solutions), len(alphas), alpha, solution)
-        fitted = partial(model._attributes_at, alpha, prepared, solution)
-        stopped = task.call_on_fit_task_end(**told, reconstruction_attributes=fitted)
-        if (enough is not None and enough(solution)) or stopped:
-            break
+    alone = not getattr(model, "_skl_callbacks", [])  # callbacks may use more threads
+    whole, each = (one_blas_thread, nullcontext) if alone else (nullcontext, one_blas_thread)
+    with whole():
+        for alpha in alphas:
+            task = path.subcontext(task_name=f"alpha={alpha:.6g}")
+            task.call_on_fit_task_begin(**told)
+            begin = perf_counter()
+            with each():
+                solution = next(steps)
+            if seconds is not None:
+                seconds.append(perf_counter() - begin)
+            model._warn(solution, stacklevel=6)  # user, regularization_path, solve_path, wrapper, here, _warn
+            solutions.append(solution)
+            if verbose:
+                _report(len(solutions), len(alphas), alpha, solution)
+            fitted = partial(model._attributes_at, alpha, prepared, solution)
+            stopped = task.call_on_fit_task_end(**told, reconstruction_attributes=fitted)
+            if (enough is not None and enough(solution)) or stopped:
+                break
     path.call_on_fit_task_end(**told)
     return solutions
 

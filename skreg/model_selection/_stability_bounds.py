@@ -4,10 +4,10 @@ With q of p features selected on a half of the data on average, :math:`\theta = 
 and a threshold :math:`\tau` of the selection frequencies, they bound the expected number of selected features
 among those that a half selects with a probability of at most :math:`\theta` (R. D. Shah, R. J. Samworth 2013). If
 features without influence are exchangeable, and selected no more often than the others are, all of them are
-such features, and the bound is one of the expected number of false selections (N. Meinshausen, P. Buhlmann 2010).
+such features, and the bound is one of the expected number of false selections (N. Meinshausen, P. Bühlmann 2010).
 """
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 
 import numpy as np
 
@@ -17,7 +17,7 @@ _LARGEST = 1e6  # offset of a power law that is as good as flat
 
 
 def worst_case(q, p, threshold, n_pairs):
-    r""":math:`q^2 / ((2 \tau - 1) p)`, without assumptions: theorem 1, and the bound of Meinshausen and Buhlmann."""
+    r""":math:`q^2 / ((2 \tau - 1) p)`, without assumptions: theorem 1, and the bound of Meinshausen and Bühlmann."""
     return min(q**2 / ((2.0 * threshold - 1.0) * p), p)
 
 
@@ -97,8 +97,9 @@ def largest_q(bound, pfer, p, threshold, n_pairs):
 def smallest_threshold(bound, pfer, q, p, n_pairs):
     """The smallest frequency above one half at which the bound is at most `pfer`; None where there is none."""
     steps = range(n_pairs + 1, 2 * n_pairs + 1)
-    found = [k for k in steps if bound(q, p, 0.5 * k / n_pairs, n_pairs) <= pfer * (1 + 1e-12)]
-    return 0.5 * found[0] / n_pairs if found else None
+    meets = lambda k: bound(q, p, 0.5 * k / n_pairs, n_pairs) <= pfer * (1 + 1e-12)
+    k = bisect_left(steps, True, key=meets)
+    return 0.5 * steps[k] / n_pairs if k < len(steps) else None
 
 
 def next_frequency(threshold, n_pairs):

@@ -76,6 +76,11 @@ class GroupPenalty(Parameterised):
         self.labels = np.asarray(labels, dtype=np.int64)
         self._structure = _structure(self.labels)
 
+    @property
+    def sizes(self):
+        """Number of coordinates of each group."""
+        return self._structure[2]
+
     def complete(self, coordinates):
         """The coordinates, and after them those of their groups that are missing."""
         wanted = np.zeros(len(self._structure[0]), dtype=bool)

@@ -219,7 +219,10 @@ class QuantileRegressor(RegressorMixin, SparseLinearModel):
         scale = self._design(X, weight / xp.sum(weight), xp).scale if self.standardize else None
         scale = 1.0 if scale is None else move_to(scale, xp=np, device="cpu")
         return dict(
-            l1=alpha * ratio * weights * scale, ridge=alpha * (1.0 - ratio) * weights * scale**2, lower=lower, upper=upper
+            l1=alpha * ratio * weights * scale,
+            ridge=alpha * (1.0 - ratio) * weights * scale**2,
+            lower=lower,
+            upper=upper,
         )
 
     def _known_part(self, offset, X):

@@ -11,8 +11,8 @@ from skreg.solvers._block_descent import group_layout
 
 _SWEEPS = 500  # most sweeps for one strength before the general solver is called for
 _FINEST = 1e-10  # tolerance below which sweeps alone are slow
-_WIDEST = 128  # width of a group up to which products of all its columns are kept
-_STAGE = 2.5  # ratio of the strengths by which a single problem is approached
+_WIDEST = 32  # width of a group above which matrix products make up for their overhead
+_STAGE = 1.35  # ratio of the strengths by which a single problem is approached
 _STAGE_TOL = 5e-2  # relative gap on the way
 _POINTS = 64  # points at which gradients are remembered
 

@@ -125,7 +125,8 @@ def _start(rows, y, high, low, smooth, xp):
     two_sided = high + low < HUGE
     ordinary = xp.where(two_sided, xp.ones_like(high), xp.zeros_like(high))
     weight = xp.where(two_sided, high + low, xp.zeros_like(high))
-    solve = factorise(*rows.gram(weight), smooth.ridge, xp)
+    blocks, links = rows.gram(weight)
+    solve = factorise(blocks, links, smooth.ridge, xp)
     b = solve(rows.adjoint(weight * y) + smooth.ridge * smooth.centre)
     nu = xp.zeros_like(b[:, :1])
     b = xp.minimum(xp.maximum(b, smooth.least), smooth.most)
@@ -148,7 +149,8 @@ def _predict_and_correct(rows, point, smooth, primal, dual, gap, coupled, xp):
     """Mehrotra's step: Newton's towards zero gap tells how far to aim, and corrects for its curvature."""
     u, v, zu, zv = point.u, point.v, point.zu, point.zv
     Q = 1.0 / (u / zu + v / zv)
-    solve = factorise(*rows.gram(Q), smooth.ridge, xp)
+    blocks, links = rows.gram(Q)
+    solve = factorise(blocks, links, smooth.ridge, xp)
     newton = _direction(rows, point, smooth, Q, solve, primal, dual, -u * zu, -v * zv, xp)
     length_p, length_d = _lengths(point, newton, smooth, coupled, xp)
     aimed = _sum((u + length_p * newton.u) * (zu - length_d * newton.d), xp)
@@ -266,7 +268,7 @@ def _inverse_factors(blocks, links, xp):
         if links is None:
             inverses = xp.linalg.inv(xp.linalg.cholesky(blocks))
         else:
-            found = []
+            found: list[Any] = []
             for k in range(blocks.shape[0]):
                 block = blocks[k, ...]
                 if k:
@@ -286,7 +288,8 @@ def _solve_factored(inverses, links, rhs, xp):
         half = _times(inverses, rhs)
         return _times(xp.matrix_transpose(inverses), half)
     n_levels = rhs.shape[0]
-    halves, solution = [], [None] * n_levels
+    halves: list[Any] = []
+    solution: list[Any] = [None] * n_levels
     for k in range(n_levels):
         r = rhs[k, ...]
         if k:

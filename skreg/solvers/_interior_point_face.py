@@ -1,4 +1,4 @@
-"""From an interior point to the optimum on its face: what `vertex` is for problems with a ridge, or with several levels.
+"""From an interior point to the optimum on its face: what `vertex` is for problems with a ridge or several levels.
 
 Residuals that are zero, coefficients at kinks and conditions that bind make up a face. On it the optimality conditions
 are linear:

@@ -166,7 +166,9 @@ class QuantileModel:
         level = self._of_kept(level)
         unit = self.scale[j] / self.size
         away = {name: (self.terms[name][j] - self.null[j]) * unit for name in ("centre", "lower", "upper")}
-        terms = dict(away, l1=self.terms["l1"][j] / self.scale[j], ridge=self.terms["ridge"][j] / (unit * self.scale[j]))
+        terms = dict(
+            away, l1=self.terms["l1"][j] / self.scale[j], ridge=self.terms["ridge"][j] / (unit * self.scale[j])
+        )
         if self.fit_intercept:
             free = dict(centre=0.0, lower=-np.inf, upper=np.inf, l1=0.0, ridge=0.0)
             terms = {name: np.concatenate([[free[name]], a]) for name, a in terms.items()}
@@ -260,6 +262,7 @@ class QuantileModel:
 def pose(X, y, weight, fit_intercept, simplex, **terms):
     """The data as a `QuantileModel`."""
     xp, _, device = get_namespace_and_device(X)
+    xp = np if is_numpy(xp) else xp
     n_samples, n_features = X.shape
     weight = xp.ones((n_samples,), dtype=xp.float64, device=device) if weight is None else weight
     kept = to_numpy(weight) > 0
@@ -270,7 +273,9 @@ def pose(X, y, weight, fit_intercept, simplex, **terms):
     weight = weight / xp.max(weight)
     weight = weight / xp.sum(weight)
     means, scale = _moments(X, weight, fit_intercept, xp)
-    null = np.full(n_features, 1.0 / n_features) if simplex else np.clip(terms["centre"], terms["lower"], terms["upper"])
+    null = (
+        np.full(n_features, 1.0 / n_features) if simplex else np.clip(terms["centre"], terms["lower"], terms["upper"])
+    )
     rest = y - _product(X, null, xp) if np.any(null) else y
     host, host_weight = to_numpy(rest), to_numpy(weight)
     shift = weighted_quantile(host, host_weight, 0.5) if fit_intercept else 0.0

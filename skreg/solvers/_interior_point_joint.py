@@ -168,8 +168,10 @@ def _solve_round(joint, tol, max_iter, n_iter):
     n_units, n_pairs = len(first.kinks[0]), rows.pairs.shape[1]
     n_data = y.shape[1] - n_units - n_pairs
     close = closeness(point, high, low)
+    B, at_kink = _read(problems, to_numpy(point.b), close[:, n_data : n_data + n_units])
     found = Found(
-        *_read(problems, to_numpy(point.b), close[:, n_data : n_data + n_units]),
+        B,
+        at_kink,
         np.stack([_dual(joint, p, k, to_numpy(point.d)[k], kept) for k, p in enumerate(problems)]),
         [to_numpy(point.d)[k, n_data + n_units :][: len(cuts)] for k, cuts in enumerate(joint.cuts)],
         np.stack([_dual(joint, p, k, close[k], kept, True) for k, p in enumerate(problems)]) > 1.0,

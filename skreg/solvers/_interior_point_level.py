@@ -10,7 +10,7 @@ from skreg.solvers._interior_point_face import refine
 from skreg.solvers._interior_point_problem import augmented, certified
 from skreg.solvers._interior_point_vertex import closeness, vertex
 
-_GAPS = (1e-7, 1e-10)  # at which the vertex is tried: it is known by then, mostly
+_GAPS = (1e-8, 1e-10, 1e-13)  # at which the vertex is tried: mostly the first tells it
 EXACT = 1e-13  # gap that rounding leaves
 ROUGH = 1e-3  # tolerance from which on no vertex is asked for
 _ROUNDS = 100  # pivots for every try, at least

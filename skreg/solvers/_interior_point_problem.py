@@ -23,7 +23,7 @@ from skreg._backend import to_numpy
 from skreg.solvers._interior_point import HUGE, Smooth
 from skreg.solvers._interior_point_rows import Rows
 
-_SLOPE_TOL = 1e-9  # of a coordinate's own weight, by which its slope may be beyond an end
+_SLOPE_TOL = 1e-11  # of a coordinate's own weight, by which its slope may be beyond an end
 _ROUNDING = 1e-14  # of the loss's slope, on top of that
 
 
@@ -97,7 +97,8 @@ class QuantileProblem:
         """What is smooth, in the namespace of the rows."""
         on = self.on_device
         equality = None if self.equality is None else on(self.equality)
-        return Smooth(on(self.ridge), on(self.centre), *map(on, self._inside), equality, self.total)
+        least, most = (on(end) for end in self._inside)
+        return Smooth(on(self.ridge), on(self.centre), least, most, equality, self.total)
 
     @property
     def _inside(self):
@@ -105,7 +106,9 @@ class QuantileProblem:
         if self.equality is not None:
             return np.zeros(self.n_coef), np.zeros(self.n_coef)
         width = np.minimum(self.upper - self.lower, 1.0)
-        width = np.where((self.lower < 0) & (self.upper > 0), np.minimum(width, np.minimum(-self.lower, self.upper)), width)
+        width = np.where(
+            (self.lower < 0) & (self.upper > 0), np.minimum(width, np.minimum(-self.lower, self.upper)), width
+        )
         return self.lower + 0.1 * width, self.upper - 0.1 * width
 
     def columns(self, index):
@@ -126,7 +129,7 @@ class QuantileProblem:
         )
 
     def residuals(self, b):
-        """y - Z b on the host."""
+        """Residuals y - Z b, on the host."""
         return to_numpy(self.y - self.rows.apply(self.on_device(b)[None, :])[0, :])
 
     def adjoint(self, d):
@@ -135,7 +138,7 @@ class QuantileProblem:
 
     @cached_property
     def host(self):
-        """high and low as NumPy arrays."""
+        """The weights `high` and `low` as NumPy arrays."""
         return to_numpy(self.high), to_numpy(self.low)
 
     def objective(self, b, r):
@@ -162,7 +165,7 @@ class QuantileProblem:
         return np.where(self.l1 > 0, _SLOPE_TOL * np.minimum(self.l1, 1.0) + _ROUNDING, _SLOPE_TOL)
 
     def pull(self, b, d, nu):
-        """z = Z'd - ridge (b - centre) - nu equality."""
+        """The slopes z = Z'd - ridge (b - centre) - nu equality."""
         z = self.adjoint(d) - self.ridge * (b - self.centre)
         return z if self.equality is None else z - nu * self.equality
 
@@ -199,13 +202,13 @@ def certified(problem, b, d, nu, n_iter, exact, r=None, pull=None):
 
 
 def _dual_scale(problem, z):
-    """Largest c <= 1 at which c z is inside the slopes of the penalised coordinates, where these alone bind."""
+    """Largest c <= 1 at which c z is inside the slopes of the penalised coordinates (but for rounding)."""
     if np.any(problem.ridge) or problem.equality is not None:
         return 1.0
     binding = np.where(np.isinf(problem.upper), z, 0.0)
     binding = np.maximum(binding, np.where(np.isinf(problem.lower), -z, 0.0))
     penalised = problem.l1 > 0
-    return float(1.0 / max(1.0, (binding[penalised] / problem.l1[penalised]).max(initial=0.0)))
+    return float(1.0 / max(1.0, ((binding[penalised] - _ROUNDING) / problem.l1[penalised]).max(initial=0.0)))
 
 
 def _coordinate_gaps(problem, b, z, c):

@@ -1,7 +1,7 @@
 """Rows of the interior-point problem as linear maps: those of the data, of single coordinates, between levels.
 
-Each map takes coefficients (n_levels, n_coef) to rows (n_levels, n_rows): `apply`; back by its transpose: `adjoint`; and
-gives the blocks of its weighted cross products, one a level and one between neighbouring levels (or None): `gram`.
+Each map takes coefficients (n_levels, n_coef) to rows (n_levels, n_rows): `apply`; back by its transpose: `adjoint`;
+and gives the blocks of its weighted cross products, one a level, and one for each two neighbours (or None): `gram`.
 """
 
 from dataclasses import dataclass
@@ -144,7 +144,7 @@ class DesignRows:
     def box(self):
         """Smallest and largest entry of each column."""
         X, scale = self.design.X, self.design.scale
-        ends = (X.min(axis=0), X.max(axis=0))
+        ends: Any = (X.min(axis=0), X.max(axis=0))
         ends = [np.asarray(e.toarray() if sp.issparse(e) else e, dtype=np.float64).ravel() for e in ends]
         ends = [((e - self.means) / (1.0 if scale is None else scale))[self._columns] for e in ends]
         return tuple(np.concatenate([[1.0], e]) if self.intercept else e for e in ends)
@@ -227,7 +227,9 @@ class Rows:
         blocks, links = self.data.gram(of_data)
         xp = self.xp
         if self.units.shape[0]:
-            blocks = blocks + (of_units @ self.units)[:, :, None] * xp.eye(blocks.shape[1], dtype=blocks.dtype, device=Q.device)
+            blocks = blocks + (of_units @ self.units)[:, :, None] * xp.eye(
+                blocks.shape[1], dtype=blocks.dtype, device=Q.device
+            )
         if self.pairs is not None:
             weighted = self.pairs[:-1, ...] * of_pairs[:-1, :][:, :, None]
             coupling = xp.matrix_transpose(weighted) @ self.pairs[:-1, ...]

@@ -2,24 +2,25 @@
 
 A rough solution from a sample of the rows foretells them. Rows far below the fit, and rows far above it, enter as one
 row each, their weighted sum; only those near the fit are kept. The vertex of the small problem, with the foretold signs
-as dual variables, is then checked against all rows; wrong signs are repaired by pivots, or the rows join the kept ones.
+as dual variables, is then checked against all rows; those of wrong sign join the kept ones, and pivots mend the vertex.
 """
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from skreg._backend import to_numpy
 from skreg.solvers._interior_point import interior_point
-from skreg.solvers._interior_point_level import read, solve_level
+from skreg.solvers._interior_point_level import solve_level
 from skreg.solvers._interior_point_problem import augmented
 from skreg.solvers._interior_point_vertex import vertex
 
-_PILOT_GAP = 1e-3
+_PILOT_GAP = 3e-3
 _TALL = 2  # rows over those of the pilot from which few rows pay
-_KEPT = 0.8  # rows kept over those of the pilot
-_REPAIRED = 3  # wrong signs that pivots mend, on all rows; with more their rows join the kept ones
-_PIVOTS = 20
+_KEPT = 1.0  # rows kept over those of the pilot
+_MENDED = 0.4  # wrong signs, over the coefficients, that pivots mend sooner than another solve
+_PIVOTS = 8  # over wrong signs, after which to give up
 _TOO_WRONG = 0.1  # wrong signs, over the rows kept, from which more rows are kept
 _REVISIONS = 5
 _DOUBLINGS = 4
@@ -97,35 +98,43 @@ def _by_few(problem, b, n_kept, norms, tol, max_iter):
     r = problem.residuals(b) / norms
     low_end, high_end = _band(problem, r, n_kept)
     below, above = r < low_end, r > high_end
-    n_iter = 0
+    solution: Any = None
+    d = close = np.zeros(0)
+    n_wrong = n_iter = 0
     for _ in range(_REVISIONS):
         kept = np.flatnonzero(~(below | above))
         few = _restricted(problem, kept, globs(problem, below, above))
-        solution = solve_level(few, tol, max_iter)
-        n_iter += solution.n_iter
+        mended = None
+        if 0 < n_wrong <= _MENDED * problem.n_coef:
+            mended = _from_vertex(few, solution, d[kept], close[kept], _PIVOTS * n_wrong)
+        solution = mended or solve_level(few, tol, max_iter)
+        n_iter += 0 if mended else solution.n_iter
         if not solution.exact:
             break
+        high, low = problem.host
+        d, close = np.where(below, -low, high), np.where(below | above, 0.0, 1e-3)
+        d[kept] = solution.dual[: len(kept)]
+        close[kept[solution.residuals[: len(kept)] == 0.0]] = 2.0
         r = problem.residuals(solution.coef)
         wrong = (below & (r > 0)) | (above & (r < 0))
         n_wrong = int(wrong.sum())
-        if n_wrong <= _REPAIRED:
-            return _repaired(problem, solution, kept, below, above), n_iter
+        if n_wrong == 0:
+            return _from_vertex(problem, solution, d, close, 0), n_iter
         if n_wrong > _TOO_WRONG * n_kept:
             break
         below, above = below & ~wrong, above & ~wrong
     return None, n_iter
 
 
-def _repaired(problem, solution, kept, below, above):
-    """The solution of few rows as one of all, after pivots that mend the wrong signs."""
-    high, low = problem.host
+def _from_vertex(problem, solution, d, close, max_pivots):
+    """The vertex of a problem from that of another on some of its rows: by pivots, or None."""
     b = solution.coef
-    d = np.where(below, -low, high)
-    d[kept] = solution.dual[: len(kept)]
-    close = np.where(below | above, 0.0, 1e-3)
-    close[kept[solution.residuals[: len(kept)] == 0.0]] = 2.0
+    n_globs = problem.n_rows - len(d)
+    if n_globs:
+        ends = np.where(problem.residuals(b)[-n_globs:] > 0, problem.host[0][-n_globs:], -problem.host[1][-n_globs:])
+        d, close = np.append(d, ends), np.append(close, np.zeros(n_globs))
     at_kink = ((problem.l1 > 0) & (b == problem.centre)) | (b == problem.lower) | (b == problem.upper)
-    return vertex(problem, b, d, close, at_kink, _PIVOTS)
+    return vertex(problem, b, d, close, at_kink, max_pivots)
 
 
 def _band(problem, r, n_kept):
@@ -159,5 +168,5 @@ def globs(problem, below, above, always=False):
             Z.append(np.zeros(problem.n_coef))
             targets.append(0.0)
             weights.append(1.0)
-    weights = np.array(weights)
-    return np.reshape(Z, (-1, problem.n_coef)), np.array(targets), weights, weights
+    totals = np.array(weights)
+    return np.reshape(Z, (-1, problem.n_coef)), np.array(targets), totals, totals

@@ -1,9 +1,9 @@
 """From an interior point to a vertex: the exact solution, as simplex pivots know it.
 
 At a vertex as many residuals are zero as coefficients are off their kinks. An interior point near the optimum tells
-which; b follows from these rows, and d from the other residuals' signs. Where d is in its box and Z'd between the slopes
-of the penalty, the vertex is optimal; else the row or coordinate that is furthest off leaves, another takes its place at
-the minimum of the objective along the edge, and so on (Barrodale and Roberts, 1973, SIAM J. Numer. Anal. 10).
+which; b follows from these rows, and d from the other residuals' signs. Where d is in its box and Z'd between the
+slopes of the penalty, the vertex is optimal; else the row or coordinate that is furthest off leaves, another takes its
+place at the minimum of the objective along the edge, and so on (Barrodale and Roberts, 1973, SIAM J. Numer. Anal. 10).
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from skreg._backend import to_numpy
 from skreg.solvers._interior_point import HUGE
 from skreg.solvers._interior_point_problem import certified
 
-_DUAL_TOL = 1e-9  # of a row's weight, by which its dual variable may be out of its box
+_DUAL_TOL = 1e-11  # of a row's weight, by which its dual variable may be out of its box
 _RANK = 1e-10
 _ZERO = 1e-12  # residuals below this share of the numbers they are the difference of are zero
 

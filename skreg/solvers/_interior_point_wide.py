@@ -16,7 +16,6 @@ _ROUGH_PRICE = 0.1  # of l1, from which a coefficient joins while solutions are 
 _FEW_MORE = 0.05  # of the working set: fewer that join end the rough rounds
 _NEAR = 0.2  # of l1: a price as near to the kink's end keeps a coefficient in the working set
 _PIVOTS = 60
-_PRICE_TOL = 1e-9  # of the loss's slope
 _MAX_ROUNDS = 100
 
 
@@ -48,8 +47,8 @@ def solve_wide(problem, solve, b=None, tol=1e-6, max_iter=100):
     working = ~rests
     if b is not None:
         working |= b != rest
-    if problem.equality is not None and not working.any():
-        working[np.flatnonzero(problem.equality)[:: max(1, problem.n_coef // _FIRST)]] = True
+    if not working.any():
+        working[:: max(1, problem.n_coef // _FIRST)] = True
     n_iter = 0
     for _ in range(_MAX_ROUNDS):
         chosen = np.flatnonzero(working)
@@ -57,7 +56,7 @@ def solve_wide(problem, solve, b=None, tol=1e-6, max_iter=100):
         n_iter += solution.n_iter
         b = _placed(rest, chosen, solution.coef)
         price = _prices(problem, b, solution)
-        worst = np.flatnonzero((price > _ROUGH_PRICE * problem.l1 + _PRICE_TOL) & ~working)
+        worst = np.flatnonzero((price > _ROUGH_PRICE * problem.l1 + problem.slope_tol) & ~working)
         if len(worst) < _FEW_MORE * len(chosen):
             break
         n_more = max(_FIRST, int(np.sum(b != rest)))
@@ -70,7 +69,7 @@ def solve_wide(problem, solve, b=None, tol=1e-6, max_iter=100):
         n_iter += solution.n_iter
         b = _placed(rest, chosen, solution.coef)
         price = _prices(problem, b, solution)
-        worst = (price > _PRICE_TOL) & ~working
+        worst = (price > problem.slope_tol) & ~working
         if not worst.any():
             break
         pivoted = _pivoted(problem, b, solution) if solution.exact and worst.sum() <= _PIVOTS // 2 else None

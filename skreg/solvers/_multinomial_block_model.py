@@ -58,7 +58,7 @@ class MultinomialBlockModel:
         starts = np.flatnonzero(np.diff(pen.label[order], prepend=-1, append=-1))
         H, offsets, bounds = self._blocks(pen, order, starts)
         columns, place = column_source(data.design, self.columns % data.design.n_features)
-        first = np.ascontiguousarray((slope.T * data.weight))
+        first = np.ascontiguousarray(slope.T * data.weight)
         point = Point(w.copy(), first.copy(), -self.inverse @ (data.weight @ slope))
         before = [as_kernel_array(a) for a in (place, H, offsets, self.mixed, self.inverse, self.Q)]
         after = [as_kernel_array(a) for a in (order, starts, bounds, output)]

@@ -22,15 +22,17 @@ from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
 from skreg._params import Parameterised
 from skreg._problem import Solution, dual_gap
+from skreg._problem import _feasible as feasible
 from skreg._threads import one_blas_thread
 from skreg.solvers._freedom import gram
 from skreg.solvers._prox_newton import ProxNewton, State
 from skreg.solvers._strategy import strongest, with_alpha
 
 _ACCURACY = 0.1  # gap of a Lasso, as a share of what the tolerance allows
-_FINEST = 1e-15  # least relative gap that a Lasso is asked for
+_FINEST = 1e-13  # least relative gap that a Lasso is asked for
+_START = 1e-3  # least sigma to begin with, as a share of the null model's: from 0 there is no way up
 _FALL = 0.1  # least ratio of a strength to the one before
-_ROUNDING = 1e-13  # of the size of y: a residual below it is none
+_ROUNDING = 1e-13  # of the size of y: a residual below it is none; of a strength: a bracket below it is a point
 
 
 class SquareRootState:
@@ -79,16 +81,20 @@ class SquareRootLasso(Parameterised):
             return Solution(state.w.copy(), state.b, 1, 0.0, 0.0, True, 0.0)
         best: Any = None
         n_iter, low, high = 0, 0.0, np.inf
-        lam = alpha * _size(data, _residual(data, state.w)[0])
+        lam = alpha * max(_size(data, _residual(data, state.w)[0]), _START * unit)
         while True:
             tol = max(_ACCURACY * self.tol * (lam / (alpha * unit) if alpha > 0 else self.tol), _FINEST)
             lasso = ProxNewton(tol=tol, max_iter=self.max_iter - n_iter).solve(with_alpha(problem, lam), state)
             n_iter += lasso.n_iter
             sigma = _size(data, _residual(data, state.w)[0])
-            w, theta, next_lam = _closed_form(problem, state, sigma)
-            point = _certified(problem, w, theta, unit)
-            if best is None or point.measure < best.measure:
-                best = point
+            next_lam = alpha * sigma
+            for w, theta, root in _candidates(problem, state, lam):
+                point = _certified(problem, w, theta, unit)
+                if best is None or point.measure < best.measure:
+                    best = point
+                next_lam = root if root is not None else next_lam
+                if best.measure <= self.tol:
+                    break
             if best.measure <= self.tol or n_iter >= self.max_iter or alpha == 0:
                 break
             low, high = (max(low, lam), high) if alpha * sigma >= lam else (low, min(high, lam))
@@ -96,7 +102,7 @@ class SquareRootLasso(Parameterised):
             if not low < lam < high:
                 lam = np.sqrt(low * high) if low > 0 else high
             lam = max(lam, _FALL * last)
-            if lam == last:
+            if lam == last or high <= (1.0 + _ROUNDING) * low:
                 break
         state.w, state.b, state.eta, state.gradient = best.w, best.b, None, None
         return Solution(
@@ -143,14 +149,29 @@ def _size(data, r):
     return float(np.sqrt(data.weight @ (r * r)))
 
 
-def _closed_form(problem, state, sigma):
-    """The solution (w, theta) on the Lasso's support with its signs, and its strength; `w` where there is none."""
+def _candidates(problem, state, lam):
+    """Points with their dual points, and their strengths where known: the closed form, and the Lasso at `lam` itself.
+
+    The dual point of the Lasso is feasible for its penalty beside alpha / lam, and for the root beside 1 / sigma.
+    """
+    r, _ = _residual(problem.data, state.w)
+    sigma = _size(problem.data, r)
+    if problem.pen.alpha * sigma < lam:
+        lasso = r * (problem.pen.alpha / lam)
+    else:
+        lasso = r / sigma if sigma > 0 else r
+    closed = _closed_form(problem, state, r)
+    if closed is not None:
+        yield closed
+    yield state.w, lasso, None
+
+
+def _closed_form(problem, state, r):
+    """The solution w, theta on the support of the Lasso with its signs, and its strength; None where there is none."""
     data, pen, w = problem.data, problem.pen, state.w
     support = np.flatnonzero((w != 0) & (w > pen.lower) & (w < pen.upper))
-    r, _ = _residual(data, w)
-    here = w, r / sigma if sigma > 0 else r, pen.alpha * sigma
     if not len(support):
-        return here
+        return None
     inverse = _inverse(gram(data, state.model, support))
     new = w.copy()
     for _ in range(2):  # least squares, once more for the rounding
@@ -160,7 +181,7 @@ def _closed_form(problem, state, sigma):
     u = inverse(z)
     room = 1.0 - pen.alpha**2 * float(z @ u)
     if not room > 0:
-        return here
+        return None
     along = data.design.matvec(u, support)
     along = along - data.weight @ along if data.fit_intercept else along
     noise, total = _size(data, r), _size(data, data.y)
@@ -189,9 +210,10 @@ def _certified(problem, w, theta, unit):
     r, b = _residual(data, w)
     sigma = _size(data, r)
     theta = theta / max(1.0, _size(data, theta))
-    gradient = -unit * data.gradient(theta)
     scaled = with_alpha(problem, unit * problem.pen.alpha)
-    product = data.weight @ (theta * r)
+    slope, gradient = feasible(scaled, w, r, -theta, -data.gradient(theta))
+    gradient = unit * gradient
+    product = -data.weight @ (slope * r)
     gap = dual_gap(scaled, w, gradient, lambda c: unit * max(sigma - c * product, 0.0)) / unit**2
     violations = problem.penalty.violation(w, gradient, np.ones(1), scaled.pen)
     violation = float(violations.max(initial=0.0)) / data.null.violation if data.null.violation > 0 else 0.0

@@ -1,10 +1,10 @@
 r"""Groups of more features than there are samples: their problem in as many coordinates as there are samples.
 
-With :math:`X_g^\top = V R` (thin QR, V of orthonormal columns) the predictor :math:`X_g w_g = R^\top (V^\top w_g)` knows
-nothing of what is orthogonal to V, and the gradient :math:`X_g^\top \theta` lies in the span of V. So a penalty that
-rises with :math:`\|w_g\|_2` has its minimum at some :math:`w_g = V c`, where :math:`\|w_g\|_2 = \|c\|_2`: the problem in
-c, with the columns :math:`R^\top`, is the same one. Only groups that enter a working set are factored; the certificate
-is that of the problem as it was posed.
+With :math:`X_g^\top = V R` (thin QR, V of orthonormal columns) the predictor :math:`X_g w_g = R^\top (V^\top w_g)`
+knows nothing of what is orthogonal to V, and the gradient :math:`X_g^\top \theta` lies in the span of V. So a penalty
+that rises with :math:`\|w_g\|_2` has its minimum at some :math:`w_g = V c`, where :math:`\|w_g\|_2 = \|c\|_2`: the
+problem in c, with the columns :math:`R^\top`, is the same one. Only groups that enter a working set are factored; the
+certificate is that of the problem as it was posed.
 """
 
 import numpy as np
@@ -14,17 +14,17 @@ from skreg._problem import Data, Problem
 from skreg.penalties import RadialPenalty, restrict
 
 _NARROW = 256  # coordinates up to which there is nothing to gain
+_WIDE = 1.5  # features a sample from which a group is wide: below, turning it costs what it saves
 
 
 def has_wide_groups(problem):
-    """Whether some group has more features than there are samples, under a penalty of the groups' norms."""
-    data, penalty = problem.data, problem.penalty
-    p = data.design.n_features
-    if not isinstance(penalty, RadialPenalty) or p <= max(_NARROW, data.design.n_samples):
+    """Whether some group has many more features than there are samples, under a penalty of the groups' norms."""
+    penalty, p, wide = problem.penalty, problem.data.design.n_features, _WIDE * problem.data.design.n_samples
+    if not isinstance(penalty, RadialPenalty) or p <= _NARROW or penalty.sizes.max(initial=0) <= wide:
         return False
     label = penalty.labels.reshape(-1, p)
     _, first, group, size = np.unique(label[0], return_index=True, return_inverse=True, return_counts=True)
-    return bool(size.max() > data.design.n_samples and (label == label[:, first[group]]).all())
+    return bool(size.max() > wide and (label == label[:, first[group]]).all())
 
 
 class WideGroups:
@@ -48,7 +48,7 @@ class WideGroups:
             n, columns = self.data.design.n_samples, self.columns[g]
             block = self.data.design.rows(np.arange(n), columns)
             self.factors[g] = (block, None)
-            if len(columns) > n:
+            if len(columns) > _WIDE * n:
                 V, R = np.linalg.qr(block.T)
                 self.factors[g] = (R.T, V)
         return self.factors[g]

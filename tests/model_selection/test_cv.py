@@ -183,7 +183,9 @@ def test_combinations_that_share_their_data_have_the_scores_of_their_own(kind):
     together = PathCV(model, alphas=[0.2, 0.1, 0.05], param_grid=param_grid, cv=3).fit(X, y)
     for combination in ParameterGrid(param_grid):
         alone = PathCV(clone(model).set_params(**combination), alphas=together.alphas_, cv=3).fit(X, y)
-        entries = [k for k, params in enumerate(together.cv_results_["params"]) if combination.items() <= params.items()]
+        entries = [
+            k for k, params in enumerate(together.cv_results_["params"]) if combination.items() <= params.items()
+        ]
         assert len(entries) == 3
         for k in range(3):
             name = f"split{k}_test_score"
@@ -416,7 +418,10 @@ def test_a_relaxed_refit_is_least_squares_on_the_support(model):
     ols = LinearRegression().fit(X[:, used], y)
     np.testing.assert_allclose(search.coef_[used], ols.coef_, atol=1e-8)
     np.testing.assert_allclose(search.predict(X), ols.predict(X[:, used]), atol=1e-8)
-    assert search.best_estimator_.get_params().get("penalty_weights") is None and search.best_estimator_.alpha == search.alpha_
+    assert (
+        search.best_estimator_.get_params().get("penalty_weights") is None
+        and search.best_estimator_.alpha == search.alpha_
+    )
 
 
 def test_a_relaxed_refit_of_tied_features_is_refused_before_any_fit():

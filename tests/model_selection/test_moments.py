@@ -20,16 +20,16 @@ def draw(n_samples=300, n_features=12, seed=0):
 
 @pytest.fixture
 def used(monkeypatch):
-    """For each call of `fold_scores`, whether it found moments to serve."""
+    """For each call of `split`, whether it found moments to serve."""
     answers = []
-    fold_scores = _moments.fold_scores
+    split = _moments.split
 
     def observed(*args):
-        found = fold_scores(*args)
+        found = split(*args)
         answers.append(found is not None)
         return found
 
-    monkeypatch.setattr(_moments, "fold_scores", observed)
+    monkeypatch.setattr(_moments, "split", observed)
     return answers
 
 

@@ -71,7 +71,9 @@ def certificate(model, X, y, level, alpha):
     return objective(model, X, y) - y @ d
 
 
-@pytest.mark.parametrize(("n", "p", "level", "alpha"), [(20_000, 6, 0.9, 0.0), (9_000, 5, 0.5, 0.05), (80, 400, 0.4, 0.1)])
+@pytest.mark.parametrize(
+    ("n", "p", "level", "alpha"), [(20_000, 6, 0.9, 0.0), (9_000, 5, 0.5, 0.05), (80, 400, 0.4, 0.1)]
+)
 def test_tall_and_wide_problems_are_solved_exactly(n, p, level, alpha):
     X, y = simulated(n, p)
     model = QuantileRegressor(level, alpha=alpha).fit(X, y)
@@ -157,13 +159,17 @@ def test_degenerate_data(name, level, alpha):
 def test_targets_of_extreme_size(scale):
     X, y = simulated()
     model = QuantileRegressor(0.3, alpha=0.0).fit(X, y)
-    np.testing.assert_allclose(QuantileRegressor(0.3, alpha=0.0).fit(X, scale * y).coef_ / scale, model.coef_, rtol=1e-9)
+    np.testing.assert_allclose(
+        QuantileRegressor(0.3, alpha=0.0).fit(X, scale * y).coef_ / scale, model.coef_, rtol=1e-9
+    )
 
 
 @pytest.mark.parametrize("penalty", ["l1", "elastic_net"])
 def test_no_step_of_a_coordinate_lowers_the_objective(penalty):
     X, y = simulated()
-    model = QuantileRegressor(0.3, penalty, alpha=0.05, l1_ratio=0.4, penalty_weights=np.arange(8.0), upper=0.5).fit(X, y)
+    model = QuantileRegressor(0.3, penalty, alpha=0.05, l1_ratio=0.4, penalty_weights=np.arange(8.0), upper=0.5).fit(
+        X, y
+    )
     share = 1.0 if penalty == "l1" else 0.4
 
     def value(w, b):

@@ -91,6 +91,15 @@ def test_data_without_noise_are_recovered(shape, alpha):
         assert model.scale_ <= 1e-12 * scale and model.dual_gap_ <= 1e-12 and model.converged_
 
 
+def test_a_warm_start_from_a_fit_without_error():
+    X, y, _ = data(50, 200, noise=0.0)
+    model = skreg.SqrtLasso(1e-3, warm_start=True, tol=1e-10).fit(X, y)
+    assert model.scale_ < 1e-12
+    model.set_params(alpha=0.8).fit(X, y)
+    assert model.converged_ and model.scale_ > 0.1
+    np.testing.assert_allclose(model.coef_, skreg.SqrtLasso(0.8, tol=1e-10).fit(X, y).coef_, atol=1e-8)
+
+
 def test_a_constant_target():
     X, y, _ = data()
     model = skreg.SqrtLasso().fit(X, np.full(60, 7.0))

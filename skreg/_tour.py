@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits
-from sklearn.linear_model import HuberRegressor, LogisticRegression, PoissonRegressor
-from sklearn.linear_model import Lasso as SklearnLasso
+from sklearn.linear_model import HuberRegressor, LogisticRegression, LogisticRegressionCV, PoissonRegressor
+from sklearn.linear_model import LassoCV as SklearnLassoCV
 from sklearn.metrics import accuracy_score, d2_absolute_error_score, d2_tweedie_score, r2_score
 from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
@@ -147,15 +147,15 @@ def cases():
     names = load_breast_cancer().feature_names
     cancer = split("breast cancer", *load_breast_cancer(return_X_y=True), StandardScaler())
     digits = split("digits", *load_digits(return_X_y=True), MinMaxScaler())
-    regressor, classifier = skreg.SparseRegressor, skreg.SparseClassifier
     quantities = [re.sub("^(mean|worst) | error$", "", name) for name in names]  # each with mean, error and worst
     return [
-        Case(diabetes, skreg.Lasso(alpha=3.0), "R2", r2_score, SklearnLasso(alpha=3.0, tol=1e-6)),
-        Case(diabetes, skreg.AdaptiveLasso(alpha=0.5), "R2", r2_score),
-        Case(diabetes, regressor(penalty="mcp", alpha=3.0), "R2", r2_score),
+        Case(diabetes, skreg.LassoCV(), "R2", r2_score, SklearnLassoCV(cv=5, tol=1e-6, max_iter=10_000)),
+        Case(diabetes, skreg.AdaptiveLassoCV(), "R2", r2_score),
+        Case(diabetes, skreg.SparseRegressorCV(penalty="mcp", alphas=30), "R2", r2_score),
+        Case(diabetes, skreg.PathIC(skreg.Lasso(), criterion="ebic"), "R2", r2_score),
         Case(
             diabetes,
-            regressor(loss=Huber(delta=70.0), alpha=3.0),
+            skreg.SparseRegressorCV(loss=Huber(delta=70.0), alphas=30),
             "D2 absolute",
             d2_absolute_error_score,
             HuberRegressor(alpha=1.0, max_iter=1000),
@@ -163,17 +163,22 @@ def cases():
         ),
         Case(
             diabetes,
-            regressor(loss="poisson", alpha=3.0),
+            skreg.SparseRegressorCV(loss="poisson", alphas=30),
             "D2 Poisson",
             poisson_d2,
             PoissonRegressor(alpha=100.0, solver="newton-cholesky"),
             same=False,
         ),
-        Case(cancer, classifier(alpha=0.01), "accuracy", accuracy_score, l1_logistic(0.01, cancer)),
-        Case(cancer, skreg.GroupLassoClassifier(quantities, alpha=0.01), "accuracy", accuracy_score),
+        Case(cancer, skreg.SparseClassifierCV(alphas=30), "accuracy", accuracy_score, l1_logistic_cv()),
+        Case(
+            cancer,
+            skreg.PathCV(skreg.GroupLassoClassifier(quantities), alphas=30, selection="1se"),
+            "accuracy",
+            accuracy_score,
+        ),
         Case(
             digits,
-            classifier(loss="multinomial", alpha=0.0015),
+            skreg.SparseClassifier(loss="multinomial", alpha=0.0015),
             "accuracy",
             accuracy_score,
             l1_logistic(0.0015, digits),
@@ -192,6 +197,13 @@ def l1_logistic(alpha, data):
     """Scikit-learn's logistic regression with skreg's objective: C = 1 / (alpha * n_samples), the intercept free."""
     C = 1.0 / (alpha * len(data.y))
     return LogisticRegression(C=C, l1_ratio=1.0, solver="saga", max_iter=10_000, random_state=0)
+
+
+def l1_logistic_cv():
+    """Scikit-learn's search over the same objective; its solver is stopped early, as by its default."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return LogisticRegressionCV(Cs=30, l1_ratios=(1.0,), solver="saga", random_state=0, use_legacy_attributes=False)
 
 
 def poisson_d2(y, prediction):
@@ -237,7 +249,10 @@ def row(name, score_name, result):
 
 
 def label(model):
-    """Class, loss and penalty of a model."""
+    """Class, loss and penalty of a model; of a search, what it searches, its criterion and rule."""
+    if hasattr(model, "estimator"):
+        rule = getattr(model, "criterion", None) or getattr(model, "selection", "")
+        return f"{type(model).__name__} {type(model.estimator).__name__}, {rule}"
     parts = [getattr(value, "name", value) for name in ("loss", "penalty") if (value := getattr(model, name, None))]
     return type(model).__name__ + (f" {', '.join(parts)}" if parts else "")
 

@@ -30,6 +30,7 @@ from skreg.kernels._specialize import specialize
 _REACH = 0.7  # ratio of two strengths from which one tells something about the other
 _EARLY = 1.5  # factor on the tolerance at which a gap foretold by the last step is worth a certificate
 _NEWTON = 2  # Newton steps of a line search
+_LONGEST = 10.0  # step of a line search, in sweeps: a sweep that moves nothing is rounding, not to be made larger
 _ROUNDING = 1e-14  # of the terms of a squared distance
 _PARALLEL = 1e-8  # squared sine of the angle of two points below which the second says nothing more
 _CONSTANT = 1e-25  # variance over squared mean below which a column counts as constant
@@ -266,6 +267,8 @@ def stretch(groups, w, u, old, before, pen, active):
         if not curvature > 0.0:
             return
         step -= derivative / curvature
+    if not abs(step) <= _LONGEST:
+        return
     after = step * (slope + 0.5 * step * bend)
     for k in range(active.shape[0]):
         after += terms[k, 3] * math.sqrt(max(terms[k, 0] + step * (2.0 * terms[k, 1] + step * terms[k, 2]), 0.0))

@@ -93,6 +93,7 @@ class PathCV(CallbackSupport, PathSearch):
     See Also
     --------
     regularization_path : One path on the whole data.
+    PathIC : Chooses from that path by an information criterion.
 
     Notes
     -----

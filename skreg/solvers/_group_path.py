@@ -73,10 +73,12 @@ def _groups(data, pen):
     offsets = np.concatenate([[0], np.cumsum(sizes**2)])
     inverse = np.divide(1.0, data.weight, out=np.zeros_like(data.weight), where=data.weight > 0)
     columns, place = DenseColumns(as_kernel_array(data.design.X.T)), as_kernel_array(np.arange(data.n_coordinates))
-    arrays = [as_kernel_array(a) for a in (data.weight, inverse, order, starts)]
+    d, inverse, order, starts = (as_kernel_array(a) for a in (data.weight, inverse, order, starts))
     bounds = np.full((2, len(sizes)), -1.0)
-    own = bool(data.fit_intercept), np.zeros(data.n_coordinates)
-    return Groups(columns, place, *own, *arrays, np.empty(offsets[-1]), as_kernel_array(offsets), *bounds)
+    moment = np.zeros(data.n_coordinates)
+    H, offsets = np.empty(offsets[-1]), as_kernel_array(offsets)
+    fit_intercept = bool(data.fit_intercept)
+    return Groups(columns, place, fit_intercept, moment, d, inverse, order, starts, H, offsets, bounds[0], bounds[1])
 
 
 def _memory(data, pen):

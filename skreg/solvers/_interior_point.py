@@ -111,7 +111,10 @@ def interior_point(rows, y, high, low, smooth, *, scale=1.0, tol=1e-8, max_iter=
         if point.gap <= tol and excess <= max(1e-9, 1e-2 * tol):
             point.converged = True
             break
-        step, length_p, length_d = _predict_and_correct(rows, point, smooth, primal, dual, gap, coupled, xp)
+        try:
+            step, length_p, length_d = _predict_and_correct(rows, point, smooth, primal, dual, gap, coupled, xp)
+        except FloatingPointError:  # too close to the boundary for the digits there are
+            break
         shortest = float(xp.min(xp.minimum(length_p, length_d)))
         if not shortest > _STALLED:
             break

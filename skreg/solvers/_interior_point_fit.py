@@ -73,8 +73,7 @@ def fit_quantiles(
     l1, ridge, centre, lower, upper : float or array of shape (n_features,)
         The separable terms. Bounds may hold a coefficient at one value.
     simplex : bool, default=False
-        Whether the coefficients sum to one; with ``lower=0.0`` they are a mixture's weights. Needs
-        ``fit_intercept=False``.
+        Whether the coefficients sum to one; with ``lower=0.0`` they are a mixture's weights.
     non_crossing : {False, "rows", "box"}, default=False
         Whether predictions must increase with the level, on the rows of X or in the box that they span.
     tol : float, default=1e-6
@@ -176,6 +175,8 @@ class QuantileModel:
         if np.ndim(level):
             level = xp.asarray(level, device=self.y.device)
         equality = 1.0 / self.scale[j] / np.max(1.0 / self.scale[j]) if self.simplex else None
+        if self.simplex and self.fit_intercept:
+            equality = np.concatenate([[0.0], equality])
         high, low = self.weight * level, self.weight * (1.0 - level)
         return QuantileProblem(
             self.rows, self.y, high, low, **terms, equality=equality, scale=max(scale, 1e-300), xp=self.xp

@@ -80,8 +80,8 @@ def solve_joint(problems, apart, box, tol, max_iter):
         new = find(B)
         mended = _mend(joint, solutions)
         if not mended and not any(len(cuts) for cuts in new):
-            break
-    return solutions
+            return solutions
+    return [s._replace(gap=np.inf) for s in solutions]
 
 
 def _row_cuts(problem):

@@ -23,7 +23,8 @@ _MENDED = 0.4  # wrong signs, over the coefficients, that pivots mend sooner tha
 _PIVOTS = 8  # over wrong signs, after which to give up
 _TOO_WRONG = 0.1  # wrong signs, over the rows kept, from which more rows are kept
 _REVISIONS = 5
-_DOUBLINGS = 4
+_TRIALS = 6
+_MORE = 1.5  # rows kept in one trial over those in the one before
 
 
 def pilot_size(n_rows, n_coef):
@@ -58,14 +59,14 @@ def solve_tall(problem, b=None, tol=1e-6, max_iter=100):
         b, n_iter = _pilot(problem, size, max_iter)
     n_kept = int(_KEPT * size)
     norms = problem.norms
-    for _ in range(_DOUBLINGS):
+    for _ in range(_TRIALS):
         if 2 * n_kept > problem.n_rows:
             break
-        solution, n_more = _by_few(problem, b, n_kept, norms, tol, max_iter)
+        solution, b, n_more = _by_few(problem, b, n_kept, norms, tol, max_iter)
         n_iter += n_more
         if solution is not None:
             return solution._replace(n_iter=n_iter)
-        n_kept *= 2
+        n_kept = int(_MORE * n_kept)
     solution = solve_level(problem, tol, max_iter)
     return solution._replace(n_iter=n_iter + solution.n_iter)
 
@@ -94,7 +95,10 @@ def _restricted(problem, index, extra=None):
 
 
 def _by_few(problem, b, n_kept, norms, tol, max_iter):
-    """The solution from about `n_kept` rows around the fit `b`, or None where too many signs were wrong."""
+    """The solution from about `n_kept` rows around the fit `b`, or None where too many signs were wrong.
+
+    Returns also the coefficients reached, a better fit than `b`, and the number of iterations.
+    """
     r = problem.residuals(b) / norms
     low_end, high_end = _band(problem, r, n_kept)
     below, above = r < low_end, r > high_end
@@ -119,11 +123,11 @@ def _by_few(problem, b, n_kept, norms, tol, max_iter):
         wrong = (below & (r > 0)) | (above & (r < 0))
         n_wrong = int(wrong.sum())
         if n_wrong == 0:
-            return _from_vertex(problem, solution, d, close, 0), n_iter
+            return _from_vertex(problem, solution, d, close, 0), solution.coef, n_iter
         if n_wrong > _TOO_WRONG * n_kept:
             break
         below, above = below & ~wrong, above & ~wrong
-    return None, n_iter
+    return None, solution.coef, n_iter
 
 
 def _from_vertex(problem, solution, d, close, max_pivots):

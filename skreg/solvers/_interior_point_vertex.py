@@ -80,6 +80,8 @@ def vertex(problem, b, d, close, at_kink, max_pivots=60, n_iter=0):
 
 def _first_basis(problem, b, d, close, free):
     """Rows that are independent in the free coefficients, the closest first; fewer coefficients where rows depend."""
+    if problem.equality is not None and not np.any(problem.equality[free]):
+        return None
     n_needed = len(free) - (problem.equality is not None)
     if n_needed < 0 or (n_needed == 0 and problem.equality is None):
         return Basis(np.empty(0, dtype=int), free, b.copy(), d) if n_needed == 0 else None

@@ -430,6 +430,14 @@ def test_a_relaxed_refit_of_tied_features_is_refused_before_any_fit():
         PathCV(skreg.FusedLasso(), refit="relaxed").fit(X, y)
 
 
+def test_a_relaxed_refit_of_several_tasks_is_least_squares_on_the_features_of_any():
+    X, y = make_data(skreg.MultiTaskLasso(), n_samples=60)
+    search = PathCV(skreg.MultiTaskLasso(tol=1e-10), alphas=10, refit="relaxed", selection="1se").fit(X, y)
+    used = search.coef_.any(axis=0)
+    assert 0 < used.sum() < 8
+    np.testing.assert_allclose(search.predict(X), LinearRegression().fit(X[:, used], y).predict(X[:, used]), atol=1e-6)
+
+
 def test_a_second_fit_forgets_the_first():
     X, y = make_data(skreg.Lasso())
     search = PathCV(skreg.Lasso(), alphas=8).fit(X, y)

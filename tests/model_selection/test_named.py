@@ -21,8 +21,9 @@ FOLDS = KFold(5, shuffle=True, random_state=0)
 every_form = pytest.mark.parametrize("cls", NAMED)
 
 
-def test_there_are_seven():
+def test_there_are_nine():
     names = "Lasso ElasticNet AdaptiveLasso SparseRegressor SparseClassifier GroupLasso SparseGroupLasso".split()
+    names += ["MultiTaskLasso", "MultiTaskElasticNet"]
     assert {f"{name}CV" for name in names} <= {cls.__name__ for cls in NAMED}
 
 
@@ -56,6 +57,48 @@ def test_elastic_net_cv_is_scikit_learns():
     np.testing.assert_allclose(ours.coef_, theirs.coef_, rtol=1e-6, atol=1e-6)
     means = ours.cv_results_["mean_test_score"].reshape(3, 20)
     np.testing.assert_allclose(-means, theirs.mse_path_.mean(axis=2), rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["MultiTaskLassoCV", "MultiTaskElasticNetCV"])
+def test_multi_task_forms_are_scikit_learns(name):
+    X, y = make_data(skreg.MultiTaskLasso(), n_samples=60)
+    given = dict(l1_ratio=[0.3, 0.9]) if "Elastic" in name else {}
+    given |= dict(cv=FOLDS, eps=0.02)
+    ours = getattr(skreg, name)(alphas=12, tol=1e-13, **given).fit(X, y)
+    theirs = getattr(linear_model, name)(alphas=12, tol=1e-13, max_iter=10**6, **given).fit(X, y)
+    assert np.isclose(ours.alpha_, theirs.alpha_, rtol=1e-10)
+    assert not given.get("l1_ratio") or ours.l1_ratio_ == theirs.l1_ratio_
+    assert ours.coef_.shape == (3, 8) and ours.coef_path_.shape == (12, 3, 8)
+    np.testing.assert_allclose(ours.coef_, theirs.coef_, rtol=0, atol=1e-7)
+    np.testing.assert_allclose(ours.mse_path_, theirs.mse_path_, rtol=1e-7)
+
+
+@pytest.mark.parametrize("n_samples", [10, 300])
+@pytest.mark.parametrize("value", [0.0, 5.0])
+def test_a_constant_target_is_predicted(n_samples, value):
+    X = np.random.default_rng(0).random((n_samples, 3))
+    model = skreg.LassoCV(alphas=3).fit(X, np.full(n_samples, value))
+    np.testing.assert_array_equal(model.predict(X), value)
+    tasks = np.c_[np.full(n_samples, value), np.full(n_samples, 2 * value)]
+    np.testing.assert_array_equal(skreg.MultiTaskLassoCV(alphas=3).fit(X, tasks).predict(X), tasks)
+
+
+def test_scikit_learns_attributes():
+    X, y = load_diabetes(return_X_y=True)
+    model = skreg.ElasticNetCV(alphas=4, l1_ratio=[0.5, 0.9], cv=3)
+    assert not hasattr(model, "mse_path_") and not hasattr(model, "l1_ratio_")
+    model.fit(X, y)
+    assert model.mse_path_.shape == (2, 4, 3) and model.l1_ratio_ == model.best_params_["l1_ratio"]
+    model.set_params(l1_ratio=0.7, scoring="r2").fit(X, y)
+    assert model.l1_ratio_ == 0.7 and not hasattr(model, "mse_path_")
+
+
+def test_named_forms_can_be_subclassed():
+    class Own(skreg.LassoCV):
+        pass
+
+    X, y = make_data(skreg.Lasso())
+    np.testing.assert_array_equal(Own(alphas=5).fit(X, y).coef_, skreg.LassoCV(alphas=5).fit(X, y).coef_)
 
 
 def test_adaptive_lasso_cv_fits_a_pilot_in_each_fold():

@@ -172,7 +172,7 @@ def test_weight_zero_is_no_row_and_scale_does_not_matter():
 def test_sparse_data_jobs_and_seeds():
     data, target = load_breast_cancer(return_X_y=True)
     data = (data - data.min(axis=0)) / np.ptp(data, axis=0)
-    model, settings = SparseClassifier(), dict(q=4, n_pairs=2, alphas=15)
+    model, settings = SparseClassifier(), dict(q=6, n_pairs=3, alphas=20)
     plain = StabilitySelection(model, random_state=0, **settings).fit(data, target)
     parallel = StabilitySelection(model, random_state=0, n_jobs=2, **settings).fit(sp.csr_array(data), target)
     np.testing.assert_array_equal(plain.frequency_path_, parallel.frequency_path_)

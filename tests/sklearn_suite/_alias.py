@@ -10,6 +10,7 @@ import importlib.util
 from pathlib import Path
 from unittest import mock
 
+import pytest
 import sklearn.linear_model
 
 import skreg
@@ -80,7 +81,7 @@ SEARCHES = (LassoCV, ElasticNetCV, MultiTaskLassoCV, MultiTaskElasticNetCV)
 ALIASES = {cls.__name__: cls for cls in (*ESTIMATORS, *SEARCHES)}
 
 
-def scikit_learns_tests(file, not_applicable):
+def scikit_learns_tests(file, not_applicable, slow=()):
     """Test functions of scikit-learn's `file` that use one of the classes, but for those that do not apply."""
     path = Path(sklearn.linear_model.__file__).parent / "tests" / file
     concerned = [
@@ -88,14 +89,15 @@ def scikit_learns_tests(file, not_applicable):
         for node in ast.parse(path.read_text()).body
         if isinstance(node, ast.FunctionDef) and node.name.startswith("test_") and _mentions_an_alias(node)
     ]
-    gone = set(not_applicable) - set(concerned)
+    gone = {*not_applicable, *slow} - set(concerned)
     assert not gone, f"{file} has no such tests of these classes any more: {sorted(gone)}"
     spec = importlib.util.spec_from_file_location(f"skreg_alias_{path.stem}", path)
     module = importlib.util.module_from_spec(spec)
     with mock.patch.multiple(sklearn.linear_model, **ALIASES):
         spec.loader.exec_module(module)
     assert module.Lasso is Lasso and module.ElasticNet is ElasticNet
-    return {name: getattr(module, name) for name in concerned if name not in not_applicable}
+    functions = {name: getattr(module, name) for name in concerned if name not in not_applicable}
+    return {name: pytest.mark.slow(test) if name in slow else test for name, test in functions.items()}
 
 
 def _mentions_an_alias(node):

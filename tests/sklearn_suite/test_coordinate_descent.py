@@ -25,4 +25,6 @@ NOT_APPLICABLE = {
     "test_cv_estimators_reject_params_with_no_routing_enabled": "groups are taken with and without routing",
 }
 
-globals().update(scikit_learns_tests("test_coordinate_descent.py", NOT_APPLICABLE))
+SLOW = {"test_enet_cv_sample_weight_consistency", "test_linear_models_cv_fit_with_loky"}
+
+globals().update(scikit_learns_tests("test_coordinate_descent.py", NOT_APPLICABLE, SLOW))

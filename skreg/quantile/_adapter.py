@@ -121,16 +121,16 @@ def way_of(estimator):
     frozen = isinstance(estimator, FrozenEstimator)
     model, prefix, seen_through = _innermost(estimator.estimator if frozen else estimator)
     if seen_through and hasattr(model, "predict_quantiles"):
-        name = None if frozen else next((n for n in ("quantiles", "quantile") if hasattr(model, n)), None)
-        if name is None and _takes_quantiles(model.predict_quantiles):
+        name = None if frozen else next((n for n in ("quantiles", "quantile") if n in _params(model)), None)
+        if name is None and _takes(model.predict_quantiles, "quantiles"):
             return _WhenPredicting("predict_quantiles")
         return _AllAtOnce(name and prefix + name)
-    if seen_through and _predict_takes(model, "quantiles"):
+    if seen_through and _takes(getattr(model, "predict", None), "quantiles"):
         return _WhenPredicting("predict")
     name = _level_parameter(model)
     if name is not None:
         return _AllAtOnce(None) if frozen else _CloneALevel(prefix + name)
-    if seen_through and _predict_takes(model, "return_std"):
+    if seen_through and _takes(getattr(model, "predict", None), "return_std"):
         return _Gaussian()
     raise ValueError(
         f"estimator must predict quantiles; {type(model).__name__} has no predict_quantiles, no parameter quantile, "
@@ -168,24 +168,25 @@ class _WhenPredicting:
         return to_numpy(getattr(model, self.method)(X, quantiles=levels.tolist())).reshape(-1, len(levels))
 
 
+class _ModelALevel:
+    """A model for each level, whose `predict` is the quantile."""
+
+    def predict(self, models, X, levels):
+        return np.column_stack([to_numpy(model.predict(X)) for model in models])
+
+
 @dataclass
-class _CloneALevel:
-    """A clone for each level, which `parameter` takes."""
+class _CloneALevel(_ModelALevel):
+    """Clones of one estimator; `parameter` takes the level."""
 
     parameter: str
 
     def models(self, estimator, levels):
         return [clone(estimator).set_params(**{self.parameter: level}) for level in levels.tolist()]
 
-    def predict(self, models, X, levels):
-        return np.column_stack([to_numpy(model.predict(X)) for model in models])
 
-
-class _Given(_CloneALevel):
-    """A sequence of estimators, one for each level."""
-
-    def __init__(self):
-        pass
+class _Given(_ModelALevel):
+    """A sequence of estimators."""
 
     def models(self, estimator, levels):
         if len(estimator) != len(levels):
@@ -214,8 +215,8 @@ def _innermost(model):
     while not hasattr(model, "predict_quantiles"):
         if isinstance(model, Pipeline):
             name, model = model.steps[-1]
-        elif (name := next((n for n in ("estimator", "regressor") if hasattr(model, n)), None)) is not None:
-            seen_through &= hasattr(model, "refit")
+        elif (name := next((n for n in ("estimator", "regressor") if n in _params(model)), None)) is not None:
+            seen_through &= "refit" in _params(model)
             model = getattr(model, name)
         else:
             break
@@ -225,7 +226,7 @@ def _innermost(model):
 
 def _level_parameter(model):
     """Name of the parameter that is the level."""
-    params = model.get_params(deep=False) if hasattr(model, "get_params") else {}
+    params = _params(model)
     loss, objective = params.get("loss", "quantile"), params.get("objective")
     if "quantile" in params:
         if loss != "quantile":
@@ -238,8 +239,12 @@ def _level_parameter(model):
     return None
 
 
-def _predict_takes(model, argument):
-    return hasattr(model, "predict") and argument in inspect.signature(model.predict).parameters
+def _params(model):
+    return model.get_params(deep=False) if hasattr(model, "get_params") else {}
+
+
+def _takes(method, argument):
+    return method is not None and argument in inspect.signature(method).parameters
 
 
 def _fit(model, X, y, fit_params):

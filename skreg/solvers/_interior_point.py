@@ -26,10 +26,14 @@ S. Portnoy, R. Koenker (1997). The Gaussian hare and the Laplacian tortoise. Sta
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import numpy as np
+from scipy.linalg.lapack import dtrtri
+
 HUGE = 1e200  # weight that no residual can pay for
 _BACK = 0.99995  # share of the way to the boundary
 _RIDGES = (1e-14, 1e-12, 1e-10, 1e-8, 1e-6)  # relative additions to the diagonal, tried until a factor exists
 _REFINEMENTS = 2
+_LARGE = 48  # size of a triangular matrix from which its own inverse pays
 _STALLED = 1e-10  # length of a step below which there is no progress
 
 
@@ -269,7 +273,7 @@ def _inverse_factors(blocks, links, xp):
     """Inverses of the diagonal blocks of the Cholesky factor; None where there is no factor."""
     try:
         if links is None:
-            inverses = xp.linalg.inv(xp.linalg.cholesky(blocks))
+            inverses = _triangular_inverse(xp.linalg.cholesky(blocks), xp)
         else:
             found: list[Any] = []
             for k in range(blocks.shape[0]):
@@ -277,13 +281,20 @@ def _inverse_factors(blocks, links, xp):
                 if k:
                     across = found[-1] @ links[k - 1, ...]
                     block = block - across.T @ across
-                found.append(xp.linalg.inv(xp.linalg.cholesky(block)))
+                found.append(_triangular_inverse(xp.linalg.cholesky(block)[None, ...], xp)[0, ...])
             inverses = xp.stack(found)
     except Exception as error:  # each namespace has a class of its own
         if type(error).__name__ != "LinAlgError":
             raise
         return None
     return inverses if bool(xp.all(xp.isfinite(inverses))) else None
+
+
+def _triangular_inverse(factors, xp):
+    """Inverses of lower triangular matrices; LAPACK has one for these alone, six times as fast as the general one."""
+    if xp is not np or factors.shape[1] < _LARGE:
+        return xp.linalg.inv(factors)
+    return np.stack([dtrtri(factor, lower=1)[0] for factor in factors])
 
 
 def _solve_factored(inverses, links, rhs, xp):

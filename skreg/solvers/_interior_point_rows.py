@@ -169,7 +169,16 @@ class DesignRows:
 
     def dense(self):
         """The rows as they are multiplied fastest: a matrix, unless X is sparse."""
-        return self if self.design.is_sparse else DenseRows(self.take(np.arange(self.shape[0])))
+        if self.design.is_sparse:
+            return self
+        Z = np.empty(self.shape)
+        Z[:, : int(self.intercept)] = 1.0
+        block = Z[:, int(self.intercept) :]
+        block[...] = self.design.X if self._read is None else self.design.X[:, self._read]
+        if self.design.scale is not None:
+            block /= self.design.scale[self._columns]
+        block -= self._means[self._columns]
+        return DenseRows(Z, intercept=self.intercept)
 
     def columns(self, index):
         """The same rows, of these columns alone; the first is the intercept's, where there is one."""

@@ -15,7 +15,8 @@ _FIRST = 40
 _ROUGH_PRICE = 0.1  # of l1, from which a coefficient joins while solutions are rough
 _FEW_MORE = 0.05  # of the working set: fewer that join end the rough rounds
 _NEAR = 0.2  # of l1: a price as near to the kink's end keeps a coefficient in the working set
-_PIVOTS = 60
+_MENDED = 5  # coefficients left out that pivots bring in sooner than another solve
+_PIVOTS = 20
 _MAX_ROUNDS = 100
 
 
@@ -72,7 +73,7 @@ def solve_wide(problem, solve, b=None, tol=1e-6, max_iter=100):
         worst = (price > problem.slope_tol) & ~working
         if not worst.any():
             break
-        pivoted = _pivoted(problem, b, solution) if solution.exact and worst.sum() <= _PIVOTS // 2 else None
+        pivoted = _pivoted(problem, b, solution) if solution.exact and worst.sum() <= _MENDED else None
         if pivoted is not None:
             return pivoted._replace(n_iter=n_iter)
         working |= worst

@@ -10,6 +10,7 @@ __version__ = "0.1.0.dev0"
 _HOME = {
     "AdaptiveLasso": "skreg.sparse",
     "AdaptiveLassoCV": "skreg.model_selection._named",
+    "ConformalQuantileRegressor": "skreg.quantile._conformal",
     "ElasticNet": "skreg.sparse",
     "ElasticNetCV": "skreg.model_selection._named",
     "ExclusiveLasso": "skreg.group",
@@ -37,8 +38,9 @@ _HOME = {
     "SqrtLasso": "skreg.sparse",
     "StabilitySelection": "skreg.model_selection",
     "groups_from_transformer": "skreg._transformer_groups",
+    "isotonize": "skreg.quantile._isotonic",
 }
-_SUBMODULES = ["inspection", "losses", "model_selection", "penalties", "solvers"]
+_SUBMODULES = ["inspection", "losses", "metrics", "model_selection", "penalties", "solvers"]
 
 __all__ = [*_HOME, *_SUBMODULES]
 

@@ -1,5 +1,6 @@
 from skreg import inspection as inspection
 from skreg import losses as losses
+from skreg import metrics as metrics
 from skreg import model_selection as model_selection
 from skreg import penalties as penalties
 from skreg import solvers as solvers
@@ -26,6 +27,8 @@ from skreg.model_selection._named import SparseClassifierCV as SparseClassifierC
 from skreg.model_selection._named import SparseGroupLassoCV as SparseGroupLassoCV
 from skreg.model_selection._named import SparseRegressorCV as SparseRegressorCV
 from skreg.quantile import QuantileRegressor as QuantileRegressor
+from skreg.quantile._conformal import ConformalQuantileRegressor as ConformalQuantileRegressor
+from skreg.quantile._isotonic import isotonize as isotonize
 from skreg.sparse import AdaptiveLasso as AdaptiveLasso
 from skreg.sparse import ElasticNet as ElasticNet
 from skreg.sparse import Lasso as Lasso

@@ -5,6 +5,8 @@ import inspect
 import numpy as np
 from scipy.stats import norm
 from sklearn.base import BaseEstimator, clone, is_classifier
+from sklearn.ensemble import GradientBoostingRegressor
+from sklearn.linear_model import BayesianRidge
 
 import skreg
 from skreg.losses import Huber, Tweedie
@@ -17,7 +19,9 @@ PUBLIC = [
 
 # Searches choose alpha: tests/model_selection holds their contracts.
 SEARCHES = [cls for cls in PUBLIC if cls.__module__.startswith("skreg.model_selection")]
-CLASSES = [cls for cls in PUBLIC if cls not in SEARCHES]
+# Models around other models that predict quantiles: tests/quantile holds their contracts.
+AROUND = [cls for cls in PUBLIC if cls.__module__.startswith("skreg.quantile") and "alpha" not in vars(cls())]
+CLASSES = [cls for cls in PUBLIC if cls not in SEARCHES + AROUND]
 
 # These take a 2-D y alone.
 MULTI_TASK = [cls for cls in CLASSES if not cls().__sklearn_tags__().target_tags.single_output]
@@ -49,6 +53,12 @@ EXTRA = {
         dict(quantile=[0.3, 0.6], non_crossing="box"),
         dict(positive=True),
         dict(fit_intercept=False),
+    ],
+    "ConformalQuantileRegressor": [
+        dict(method="cv+", cv=3),
+        dict(estimator=skreg.QuantileRegressor(**SMALL), quantiles=[0.2, 0.8], calibration_size=0.5),
+        dict(estimator=BayesianRidge(), quantiles=[0.3, 0.6], per_level=True),
+        dict(estimator=GradientBoostingRegressor(loss="quantile", n_estimators=20, random_state=0)),
     ],
     "SlopeRegressor": [
         dict(lambdas="oscar", standardize=True),
@@ -129,6 +139,10 @@ def instances():
         yield cls(**SMALL)
         for extra in EXTRA.get(cls.__name__, []):
             yield cls(**{**SMALL, **extra})
+    for cls in AROUND:
+        yield cls()
+        for extra in EXTRA.get(cls.__name__, []):
+            yield cls(**extra)
     for cls in SEARCHES:
         takes = inspect.signature(cls).parameters
         short = {name: value for name, value in dict(alphas=8, cv=3, n_pairs=5).items() if name in takes}

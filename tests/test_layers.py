@@ -23,6 +23,7 @@ FOUNDATION = {
     "_repeated",
     "_problem",
     "_groups",
+    "_quantiles",
     "losses",
     "penalties",
 }
@@ -40,6 +41,7 @@ ALLOWED["losses"] = {"_params", "_backend"}
 ALLOWED["penalties"] = {"_params", "_backend", "kernels"}  # proximal operators that are loops
 ALLOWED["_params"] = set()
 ALLOWED["_backend"] = {"_params"}
+ALLOWED["_quantiles"] = {"_backend"}
 ALLOWED["_threads"] = {"_backend"}
 ALLOWED["_design"] = {
     "_params",
@@ -54,6 +56,7 @@ ALLOWED["_auto_groups"] = {"_params", "_backend"}
 ALLOWED["_transformer_groups"] = set()
 for part in ("metrics", "inspection", "datasets"):
     ALLOWED[part] = FOUNDATION | {"model_selection"} if part == "inspection" else {"_params", "_backend"}
+ALLOWED["metrics"] |= {"_quantiles"}
 
 
 def part_of(module):

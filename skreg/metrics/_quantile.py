@@ -48,15 +48,16 @@ def mean_pinball_loss(y_true, y_quantiles, quantiles, *, sample_weight=None, ave
 def weighted_interval_score(y_true, y_quantiles, quantiles, *, sample_weight=None):
     r"""Weighted interval score of central prediction intervals.
 
-    Levels pair up as :math:`\alpha_k / 2` and :math:`1 - \alpha_k / 2`, the ends :math:`l_k` and :math:`u_k` of K central
-    intervals; the median m may be there too. The score of a sample is
+    Levels pair up as :math:`\alpha_k / 2` and :math:`1 - \alpha_k / 2`, the ends :math:`l_k` and :math:`u_k` of K
+    central intervals; the median m may be there too. The score of a sample is
 
     .. math::
-        \frac{1}{Q / 2} \Bigl( \frac{1}{2} |y - m| + \sum_{k=1}^{K} \frac{\alpha_k}{2} \mathrm{IS}_{\alpha_k}(l_k, u_k; y)
-        \Bigr),
+        \frac{1}{Q / 2} \Bigl( \frac{1}{2} |y - m| + \sum_{k=1}^{K} \frac{\alpha_k}{2} \mathrm{IS}_{\alpha_k}(l_k, u_k;
+        y) \Bigr),
 
-    with :math:`\mathrm{IS}` the `interval_score` and Q the number of levels, 2K + 1 with the median [1]_. It equals twice
-    the mean pinball loss of the levels. Some authors sum where this takes the mean: their score is Q times this one.
+    with :math:`\mathrm{IS}` the `interval_score` and Q the number of levels, 2K + 1 with the median [1]_. It equals
+    twice the mean pinball loss of the levels. Some authors sum where this takes the mean: their score is Q times this
+    one.
 
     Parameters
     ----------
@@ -103,8 +104,8 @@ def crps(y_true, y_quantiles, quantiles, *, sample_weight=None):
         \mathrm{CRPS}(F, y) = \int (F(x) - 1\{y \le x\})^2 \, dx
 
     is computed without error for the F whose quantile function is linear between the levels and constant beyond the
-    first and the last, where F has the rest of its mass. As levels are added this tends to the score of the distribution
-    that the quantiles are of. With one level it is the absolute error.
+    first and the last, where F has the rest of its mass. As levels are added this tends to the score of the
+    distribution that the quantiles are of. With one level it is the absolute error.
 
     Parameters
     ----------

@@ -13,9 +13,9 @@ from skreg.metrics._quantile import crossing_rate, crps, mean_pinball_loss, weig
 def make_quantile_scorer(metric="mean_pinball_loss", *, quantiles=None, greater_is_better=False):
     r"""Make a scorer of predicted quantiles, for `GridSearchCV`, `PathCV`, `cross_val_score` and their kin.
 
-    The scorer predicts with `predict_quantiles`, or with `predict` where a model has one level and no such method, at the
-    levels in the model's `quantiles_` (or its parameter `quantiles` or `quantile`). It looks into pipelines, which do
-    not hand `predict_quantiles` on.
+    The scorer predicts with `predict_quantiles`, or with `predict` where a model has one level and no such method, at
+    the levels in the model's `quantiles_` (or its parameter `quantiles` or `quantile`). It looks into pipelines, which
+    do not hand `predict_quantiles` on.
 
     Parameters
     ----------

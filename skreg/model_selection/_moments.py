@@ -201,7 +201,9 @@ def _moments(data, rows, mean_x, mean_y):
         for start in range(share.start, share.stop, size):
             chosen = rows[start : min(start + size, share.stop)]
             root = np.sqrt(data.weight[chosen])
-            X = (data.design.X[chosen] - mean_x) * root[:, None]
+            X = data.design.X[chosen]
+            X -= mean_x
+            X *= root[:, None]
             y = (data.y[chosen] - mean_y) * root
             xx += X.T @ X
             x += root @ X

@@ -28,8 +28,8 @@ class QuantileAdapter(MetaEstimatorMixin, BaseEstimator):
     4. *Gaussian*: its `predict` has an argument `return_std`: mean plus standard deviation times the Normal quantile.
 
     The estimator may be the last step of a pipeline, or within a search; in ensembles and in
-    `TransformedTargetRegressor` it is cloned for each level. A `FrozenEstimator` stays as it was fitted: its levels must
-    be among those asked for.
+    `TransformedTargetRegressor` it is cloned for each level. A `FrozenEstimator` stays as it was fitted: its levels
+    must be among those asked for.
 
     Parameters
     ----------
@@ -134,8 +134,8 @@ def way_of(estimator):
         return _Gaussian()
     raise ValueError(
         f"estimator must predict quantiles; {type(model).__name__} has no predict_quantiles, no parameter quantile, "
-        "quantile_alpha or alpha (with loss='quantile' or objective='quantile'), and its predict no argument quantiles or "
-        "return_std."
+        "quantile_alpha or alpha (with loss='quantile' or objective='quantile'), and its predict no argument quantiles "
+        "or return_std."
     )
 
 

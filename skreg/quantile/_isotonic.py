@@ -17,8 +17,8 @@ def isotonize(q, method="sort", *, quantiles=None):
 
         - "sort" sorts each row (rearrangement [1]_);
         - "pava" projects it: the increasing row with the least sum of squared changes, by pooling adjacent violators;
-        - "minmax" starts at the median, and raises each quantile above it to the largest so far, lowers each below it to
-          the smallest so far.
+        - "minmax" starts at the median, and raises each quantile above it to the largest so far, lowers each below it
+          to the smallest so far.
     quantiles : array-like of shape (n_quantiles,), default=None
         The levels, increasing. "minmax" starts at the one nearest to 0.5; None means the middle column. Of two equally
         near, both are put into order first.
@@ -35,10 +35,10 @@ def isotonize(q, method="sort", *, quantiles=None):
 
     Notes
     -----
-    "sort" and "pava" bring every row nearer to any row in order, in every p-norm, and never raise the sum of the pinball
-    losses over the levels, whatever is observed [2]_. "minmax" may raise it; but it only widens the central intervals
-    (from the level :math:`\tau` to :math:`1 - \tau`), so that they keep their coverage: the one to use after conformal
-    calibration.
+    "sort" and "pava" bring every row nearer to any row in order, in every p-norm, and never raise the sum of the
+    pinball losses over the levels, whatever is observed [2]_. "minmax" may raise it; but it only widens the central
+    intervals (from the level :math:`\tau` to :math:`1 - \tau`), so that they keep their coverage: the one to use after
+    conformal calibration.
 
     References
     ----------

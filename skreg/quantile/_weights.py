@@ -13,8 +13,8 @@ import numpy as np
 from sklearn.utils import check_array
 from sklearn.utils.validation import _check_sample_weight, column_or_1d
 
-from skreg.quantile._quantile_regressor import check_levels
-from skreg.solvers._interior_point_fit import fit_quantiles
+from skreg._quantiles import check_levels
+from skreg.solvers._interior_point_fit import fit_quantiles, weighted_quantile
 
 RESOLUTIONS = ("coarse", "medium", "fine")
 CONSTRAINTS = ("convex", "positive", "affine", "none")
@@ -99,8 +99,9 @@ def fit_weights(
         Largest number of models in use. Those with the least coarse weight are left out one by one.
     shrinkage : float, default=0.0
         :math:`\lambda`; ``inf`` gives the target itself.
-    shrink_to : {"uniform", "coarse"}, default="uniform"
-        The target: equal weights of all models at the level itself, or the coarse weights (without shrinkage).
+    shrink_to : {"uniform", "coarse"} or array-like, default="uniform"
+        The target: equal weights of all models at the level itself, the coarse weights (without shrinkage), or weights
+        in the shape of the resolution's.
     sample_weight : array-like of shape (n_samples,), default=None
         Non-negative weights of the samples.
     tol : float, default=1e-6
@@ -142,7 +143,6 @@ def fit_weights(
     p, m = Z.shape[1:]
     _check_choice("resolution", resolution, RESOLUTIONS)
     _check_choice("constraint", constraint, CONSTRAINTS)
-    _check_choice("shrink_to", shrink_to, ("uniform", "coarse"))
     if not (isinstance(shrinkage, Real) and shrinkage >= 0):
         raise ValueError(f"shrinkage must be a non-negative number; got {shrinkage!r}.")
     if max_nonzero is not None and not (isinstance(max_nonzero, Integral) and max_nonzero >= 1):
@@ -159,9 +159,7 @@ def fit_weights(
     program = _Program(Z, y, levels, weight, bounds, bool(intercept), tol)
     if max_nonzero is not None and max_nonzero < p:
         program.leave_out(max_nonzero)
-    target = program.uniform()
-    if shrink_to == "coarse" and resolution != "coarse":
-        target = program.solve([np.arange(m)], False, target, 0.0).weights[0]
+    target = _target(shrink_to, program, groups, resolution)
     return _shaped(program.solve(groups, resolution == "fine", target, float(shrinkage)), resolution, groups, m)
 
 
@@ -188,34 +186,35 @@ class _Program:
 
     def leave_out(self, n_models):
         """Leave models out, one by one, until at most `n_models` have coarse weight."""
-        everything = [np.arange(len(self.levels))]
         while len(self.kept) > n_models:
-            size = np.abs(self.solve(everything, False, self.uniform(), 0.0).weights[0][self.kept])
+            size = np.abs(self.coarse()[self.kept])
             worst = np.argmin(size)
             self.kept = self.kept[size > 0] if n_models <= np.sum(size > 0) < len(size) else np.delete(self.kept, worst)
 
-    def solve(self, groups, fine, target, shrinkage):
-        """Weights per group of levels; `target` has one entry a model."""
-        found = [self._solve_group(levels, fine, target, shrinkage) for levels in groups]
+    def coarse(self):
+        """Coarse weights, not shrunk."""
+        everything = [np.arange(len(self.levels))]
+        return self.solve(everything, False, [self.uniform()], 0.0).weights[0]
+
+    def solve(self, groups, fine, targets, shrinkage):
+        """Weights, and what comes with them, per group of levels; targets are as the weights."""
+        found = [self._solve_group(group, fine, target, shrinkage) for group, target in zip(groups, targets)]
         return _Solved(*map(list, zip(*found)))
 
     def _solve_group(self, group, fine, target, shrinkage):
-        design = self._design(group, fine)
+        design, centre = self._design(group, fine), target[self.kept].ravel()
         y, weight = np.repeat(self.y, len(group)), np.repeat(self.weight, len(group))
         levels = np.tile(self.levels[group], len(self.y))
-        centre = self._centre(group, fine, target)
-        q = weighted_loss(y - design @ centre, levels, weight) if not self.intercept else None
-        l1, shape = 0.0, (self.Z.shape[1], -1) if fine else (-1,)
+        l1, m = 0.0, len(group)
         if shrinkage > 0:
-            q = self._intercept_alone(design, y, levels, weight, centre)[1] if q is None else q
+            b, loss = self._target_alone(y - design @ centre, levels, weight)
             if np.isinf(shrinkage):
-                b = self._intercept_alone(design, y, levels, weight, centre)[0] if self.intercept else 0.0
-                return self._spread(centre, fine).reshape(shape), b, q * len(group), 0.0
-            l1 = shrinkage * q
+                return self._spread(centre, target), b, loss * m, 0.0
+            l1 = shrinkage * loss
         fit = fit_quantiles(
             design,
             y,
-            levels[None, :] if len(group) > 1 else levels[:1],
+            levels[None, :] if m > 1 else levels[:1],
             weight,
             fit_intercept=self.intercept,
             l1=l1,
@@ -225,13 +224,12 @@ class _Program:
         )
         w, b = fit.coefs[0], float(fit.intercepts[0])
         objective = weighted_loss(y - design @ w - b, levels, weight) + l1 * np.sum(np.abs(w - centre))
-        return self._spread(w, fine).reshape(shape), b, objective * len(group), float(fit.gaps[0])
+        return self._spread(w, target), b, objective * m, float(fit.gaps[0])
 
-    def _intercept_alone(self, design, y, levels, weight, centre):
-        """Intercept and loss of the target weights."""
-        r = y - design @ centre
-        b = fit_quantiles(np.zeros((len(r), 1)), r, levels[None, :], weight, tol=self.tol).intercepts[0]
-        return float(b), weighted_loss(r - b, levels, weight)
+    def _target_alone(self, r, levels, weight):
+        """Intercept and loss where the target's weights leave the residuals `r`."""
+        b = weighted_quantile(r, weight, levels) if self.intercept else 0.0
+        return b, weighted_loss(r - b, levels, weight)
 
     def _design(self, group, fine):
         Z = self.Z[:, self.kept]
@@ -239,19 +237,11 @@ class _Program:
             return Z.reshape(len(Z), -1)
         return np.ascontiguousarray(Z[:, :, group].transpose(0, 2, 1)).reshape(-1, len(self.kept))
 
-    def _centre(self, group, fine, target):
-        if not fine:
-            return target[self.kept]
-        centre = np.zeros((len(self.kept), len(self.levels)))
-        centre[:, group[0]] = target[self.kept]
-        return centre.ravel()
-
-    def _spread(self, w, fine):
+    def _spread(self, w, target):
         """Weights of the models in use among those of all."""
-        shape = (self.Z.shape[1], len(self.levels)) if fine else self.Z.shape[1:2]
-        everywhere = np.zeros(shape)
-        everywhere[self.kept] = w.reshape((len(self.kept), *shape[1:]))
-        return everywhere.ravel()
+        everywhere = np.zeros_like(target)
+        everywhere[self.kept] = w.reshape(len(self.kept), *target.shape[1:])
+        return everywhere
 
 
 @dataclass
@@ -273,6 +263,30 @@ def _shaped(solved, resolution, groups, m):
     weights = weights[0] if resolution == "coarse" else weights[place] if resolution == "fine" else weights[place].T
     intercepts = np.array(solved.intercepts)[place]
     return QuantileWeights(weights, intercepts, float(np.sum(solved.objectives)) / m, float(np.max(solved.gaps)))
+
+
+def _target(shrink_to, program, groups, resolution):
+    """What the weights of each group of levels are shrunk to, of their shape."""
+    _, p, m = program.Z.shape
+    if not isinstance(shrink_to, str):
+        return _given_target(shrink_to, groups, resolution, p, m)
+    _check_choice("shrink_to", shrink_to, ("uniform", "coarse"))
+    w = program.coarse() if shrink_to == "coarse" and resolution != "coarse" else program.uniform()
+    if resolution != "fine":
+        return [w for _ in groups]
+    targets = np.zeros((m, p, m))
+    targets[np.arange(m), :, np.arange(m)] = w
+    return list(targets)
+
+
+def _given_target(shrink_to, groups, resolution, p, m):
+    target = np.asarray(shrink_to, dtype=np.float64)
+    shape = {"coarse": (p,), "medium": (p, m), "fine": (m, p, m)}[resolution]
+    if target.shape != shape:
+        raise ValueError(f"shrink_to must be of shape {shape}, as the weights are; got shape {target.shape}.")
+    if resolution == "coarse":
+        return [target]
+    return list(target) if resolution == "fine" else [target[:, group[0]] for group in groups]
 
 
 def weighted_loss(r, levels, weight):

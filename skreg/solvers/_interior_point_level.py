@@ -10,7 +10,7 @@ from skreg.solvers._interior_point_face import refine
 from skreg.solvers._interior_point_problem import augmented, certified
 from skreg.solvers._interior_point_vertex import closeness, vertex
 
-_GAPS = (1e-8, 1e-10, 1e-13)  # at which the vertex is tried: mostly the first tells it
+_GAPS = (1e-8, 1e-10, 1e-13)  # at which an exact solution is tried: mostly the first tells it
 EXACT = 1e-13  # gap that rounding leaves
 ROUGH = 1e-3  # tolerance from which on no vertex is asked for
 _ROUNDS = 100  # pivots for every try, at least
@@ -35,29 +35,23 @@ def solve_level(problem, tol=1e-6, max_iter=100):
     """
     problem = replace(problem, rows=problem.rows.dense())
     rows, y, high, low = augmented(problem)
-    point, best = None, None
-    for gap in _stops(problem, tol):
+    finish = _on_face if np.any(problem.ridge) else _at_vertex
+    point = None
+    for gap in [tol] if tol >= ROUGH else [min(tol, gap) for gap in _GAPS]:
         left = max_iter - (0 if point is None else point.n_iter)
         point = interior_point(
             rows, y, high, low, problem.smooth, scale=problem.scale, tol=gap, max_iter=left, point=point, xp=problem.xp
         )
-        if not np.any(problem.ridge) and gap < ROUGH:
-            solution = _finish(problem, point, high, low)
-            if solution is not None:
-                return solution
-        best = _interior(problem, point, high, low)
-    return best
+        solution = finish(problem, point, high, low) if gap < ROUGH else None
+        if solution is not None and solution.exact:
+            return solution
+    inside = _inside(problem, point, high, low)
+    solution = _on_face(problem, point, high, low) if tol < ROUGH else None
+    return inside if solution is None or inside.gap < solution.gap else solution
 
 
-def _stops(problem, tol):
-    """Gaps at which to stop the interior point: where only a vertex is exact, before all others."""
-    if tol >= ROUGH:
-        return [tol]
-    gaps = [min(tol, gap) for gap in _GAPS]
-    return gaps[1:] if np.any(problem.ridge) else gaps
-
-
-def _finish(problem, point, high, low):
+def _at_vertex(problem, point, high, low):
+    """The vertex next to an interior point, or None."""
     b, close, at_kink = read(problem, point, high, low)
     d = to_numpy(point.d)[0, : problem.n_rows]
     return vertex(problem, b, d, close, at_kink, _ROUNDS + len(b), point.n_iter)
@@ -81,19 +75,22 @@ def at_kinks(problem, b, close):
     return b, at_kink
 
 
-def _interior(problem, point, high, low):
-    """The interior point as it is, or, where that is better, the optimum on its face."""
+def _inside(problem, point, high, low):
+    """The interior point as a solution."""
+    b, _, _ = read(problem, point, high, low)
+    d, nu = to_numpy(point.d)[0, : problem.n_rows], float(point.nu[0, 0])
+    return certified(problem, np.clip(b, problem.lower, problem.upper), d, nu, point.n_iter, False)
+
+
+def _on_face(problem, point, high, low):
+    """The optimum on the face of an interior point, or None where it leaves the bounds."""
     b, close, at_kink = read(problem, point, high, low)
-    b = np.clip(b, problem.lower, problem.upper)
     d = to_numpy(point.d)[0, : problem.n_rows]
-    rough = certified(problem, b, d, float(point.nu[0, 0]), point.n_iter, False)
-    if not point.gap < ROUGH:
-        return rough
     refined = refine([problem], b[None, :], d[None, :], (close > 1.0)[None, :], at_kink[None, :])
     if refined is None:
-        return rough
+        return None
     (b,), (d,), _, nu = refined
     if not np.all((b >= problem.lower) & (b <= problem.upper)):
-        return rough
-    fine = certified(problem, b, d, nu, point.n_iter, False)
-    return fine._replace(exact=fine.gap <= EXACT) if fine.gap <= max(rough.gap, EXACT) else rough
+        return None
+    solution = certified(problem, b, d, nu, point.n_iter, False)
+    return solution._replace(exact=solution.gap <= EXACT)

@@ -14,9 +14,9 @@ _WIDE = 80  # coefficients from which a working set pays
 _FIRST = 40
 _ROUGH_PRICE = 0.1  # of l1, from which a coefficient joins while solutions are rough
 _FEW_MORE = 0.05  # of the working set: fewer that join end the rough rounds
-_NEAR = 0.2  # of l1: a price as near to the kink's end keeps a coefficient in the working set
-_MENDED = 5  # coefficients left out that pivots bring in sooner than another solve
-_PIVOTS = 20
+_NEAR = 0.05  # of l1: a price as near to the kink's end keeps a coefficient in the working set
+_MENDED = 2  # coefficients left out that pivots bring in sooner than another solve
+_PIVOTS = 8
 _MAX_ROUNDS = 100
 
 

@@ -194,10 +194,7 @@ class ConformalQuantileRegressor(RegressorMixin, MetaEstimatorMixin, BaseEstimat
         with unchanged_on_error(self):
             for name in fitted_attributes(self):
                 delattr(self, name)
-            X, y = validate_data(self, X, y, skip_check_array=True)
-            y = np.asarray(column_or_1d(y, warn=True), dtype=np.float64)
-            assert_all_finite(y, input_name="y", estimator_name=type(self).__name__)
-            check_consistent_length(X, y)
+            X, y = self._validated(X, y)
             if get_config()["enable_metadata_routing"]:
                 fit_params = process_routing(self, "fit", **fit_params).estimator.fit
             self._calibrate(X, y, fit_params)
@@ -222,6 +219,20 @@ class ConformalQuantileRegressor(RegressorMixin, MetaEstimatorMixin, BaseEstimat
             for k, tails in self._tails.items():
                 self.corrections_[k] = self._sides.sign[k] * (tails[0][-1] if tails else np.inf)
         self._warn_of_infinite()
+
+    def _validated(self, X, *y, **check):
+        """Frames stay frames and unknown values unknown, for `estimator` to deal with."""
+        if hasattr(X, "columns"):
+            X = validate_data(self, X, skip_check_array=True, **check)
+        else:
+            accepts = ["csr", "csc"] if self.__sklearn_tags__().input_tags.sparse else False
+            X = validate_data(self, X, accept_sparse=accepts, dtype=None, ensure_all_finite=False, **check)
+        if not y:
+            return X
+        y = np.asarray(column_or_1d(*y, warn=True), dtype=np.float64)
+        assert_all_finite(y, input_name="y", estimator_name=type(self).__name__)
+        check_consistent_length(X, y)
+        return X, y
 
     def _base(self):
         return QuantileRegressor(alpha=0.0) if self.estimator is None else self.estimator
@@ -292,7 +303,7 @@ class ConformalQuantileRegressor(RegressorMixin, MetaEstimatorMixin, BaseEstimat
             folds' models.
         """
         check_is_fitted(self)
-        X = validate_data(self, X, reset=False, skip_check_array=True)
+        X = self._validated(X, reset=False)
         raw = np.stack([_sorted_quantiles(model, X) for model in self.estimators_])
         bands = np.average(raw, axis=0, weights=[len(rows) for rows in self.calibration_indices_])
         for k, tails in self._tails.items():

@@ -19,6 +19,8 @@ from skreg.solvers._interior_point_fit import fit_quantiles, weighted_quantile
 RESOLUTIONS = ("coarse", "medium", "fine")
 CONSTRAINTS = ("convex", "positive", "affine", "none")
 
+_ROUNDING = 1e-9  # by which given weights may miss a constraint
+
 
 @dataclass(frozen=True)
 class QuantileWeights:
@@ -269,7 +271,7 @@ def _target(shrink_to, program, groups, resolution):
     """What the weights of each group of levels are shrunk to, of their shape."""
     _, p, m = program.Z.shape
     if not isinstance(shrink_to, str):
-        return _given_target(shrink_to, groups, resolution, p, m)
+        return _given_target(shrink_to, groups, resolution, p, m, program.bounds)
     _check_choice("shrink_to", shrink_to, ("uniform", "coarse"))
     w = program.coarse() if shrink_to == "coarse" and resolution != "coarse" else program.uniform()
     if resolution != "fine":
@@ -279,14 +281,20 @@ def _target(shrink_to, program, groups, resolution):
     return list(targets)
 
 
-def _given_target(shrink_to, groups, resolution, p, m):
+def _given_target(shrink_to, groups, resolution, p, m, bounds):
     target = np.asarray(shrink_to, dtype=np.float64)
     shape = {"coarse": (p,), "medium": (p, m), "fine": (m, p, m)}[resolution]
     if target.shape != shape:
         raise ValueError(f"shrink_to must be of shape {shape}, as the weights are; got shape {target.shape}.")
     if resolution == "coarse":
-        return [target]
-    return list(target) if resolution == "fine" else [target[:, group[0]] for group in groups]
+        targets = [target]
+    else:
+        targets = list(target) if resolution == "fine" else [target[:, group[0]] for group in groups]
+    lower, upper = bounds["lower"] - _ROUNDING, bounds["upper"] + _ROUNDING
+    feasible = all(np.all((w >= lower) & (w <= upper)) for w in targets)
+    if not feasible or (bounds["simplex"] and any(abs(np.sum(w) - 1.0) > _ROUNDING for w in targets)):
+        raise ValueError("shrink_to must have weights that meet constraint and max_weight.")
+    return [np.clip(w, bounds["lower"], bounds["upper"]) for w in targets]
 
 
 def weighted_loss(r, levels, weight):

@@ -28,6 +28,7 @@ _ROUNDING = 1e-10  # distance below zero at which neighbours without a margin cr
 _GAP = 1e-10
 _MAX_ROUNDS = 60
 _CUTS = 3  # rows that join in one round, over the number of coefficients
+_SLACK = 1e-4  # closeness below which a point is dropped: it had no part in the solution
 _SPARE = 2  # rows kept for each level, over those of a pilot
 
 
@@ -183,6 +184,8 @@ def _solve_round(joint, tol, max_iter, n_iter):
         fine = _certified(joint, refined)
         if fine[0].gap <= max(solutions[0].gap, EXACT):
             solutions = [s._replace(exact=s.gap <= EXACT) for s in fine]
+    for k, cuts in enumerate(joint.cuts):
+        joint.cuts[k] = cuts[close[k, n_data + n_units :][: len(cuts)] > _SLACK]
     n_all = n_iter + point.n_iter
     return [s._replace(n_iter=n_all if k == 0 else 0) for k, s in enumerate(solutions)], point.n_iter
 

@@ -1,0 +1,404 @@
+"""Quantile forecasts of several models, aggregated by weights fitted to their out-of-fold forecasts."""
+
+from functools import partial
+from numbers import Integral, Real
+
+import numpy as np
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin, _fit_context, clone
+from sklearn.ensemble import HistGradientBoostingRegressor
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import BayesianRidge
+from sklearn.model_selection import KFold, check_cv
+from sklearn.utils import Bunch, check_array, get_tags
+from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping
+from sklearn.utils.parallel import Parallel, delayed
+from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
+
+from skreg._backend import Interval, Options, StrOptions, safe_indexing
+from skreg._quantiles import central_level, check_levels
+from skreg.quantile._adapter import QuantileAdapter, way_of
+from skreg.quantile._quantile_regressor import QuantileRegressor
+from skreg.quantile._weights import CONSTRAINTS, RESOLUTIONS, fit_weights
+from skreg.quantile._weights_cv import Forecasts, cross_validated_scores, ordered
+
+_SHRINKAGES = (np.inf, 0.3, 0.1, 0.03, 0.01, 0.003, 0.0)  # what "cv" chooses from
+
+
+class QuantileAggregator(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
+    r"""Aggregation of quantile models, of whatever kinds, by weights that minimise the weighted interval score.
+
+    With forecasts :math:`\hat g_j(x; \tau_l)` of the base models, level :math:`\tau_k` is predicted by
+
+    .. math::
+        \hat g(x; \tau_k) = \sum_{j,l} w_{kjl} \, \hat g_j(x; \tau_l),
+
+    then the levels are put into order. Fine weights are all :math:`w_{kjl}`, so that every level is informed by all levels
+    of all models; medium ones have :math:`w_{kjl} = 0` for :math:`l \ne k`; coarse ones are, in addition, the same at
+    every level. The weights are exact solutions of `fit_weights`, a linear program, on out-of-fold forecasts: each model
+    is trained once without each fold of the data. Base models are then trained on all data.
+
+    Parameters
+    ----------
+    estimators : list of (str, estimator), default=None
+        Names and base models: whatever predicts quantiles, several levels at once (`predict_quantiles`), one level for
+        each clone (`quantile`, or `alpha` beside ``loss="quantile"``), at levels given when predicting (quantile forests),
+        or a Normal distribution (``predict(X, return_std=True)``). None stands for linear quantile regression, Bayesian
+        ridge regression and histogram gradient boosting.
+    quantiles : array-like of shape (n_quantiles,), default=(0.05, 0.25, 0.5, 0.75, 0.95)
+        Increasing levels, strictly between 0 and 1.
+    resolution : {"coarse", "medium", "fine", "auto"}, default="fine"
+        One weight a model; one a model and level; one a model, level and level that informs it; or which of these has
+        the best cross-validated score.
+    constraint : {"convex", "positive", "affine", "none"}, default="convex"
+        Non-negative weights that sum to one; non-negative ones; ones that sum to one; any.
+    intercept : bool, default=False
+        Whether to add a constant to each level (coarse: one to all levels).
+    tau_groups : array-like of shape (n_quantiles,), default=None
+        Labels of the levels; levels with one label share their weights. For "medium" alone.
+    max_weight : float, default=None
+        Largest value of a weight, at least 1 over the number of models.
+    max_nonzero : int, default=None
+        Largest number of models in use.
+    shrinkage : "cv" or float, default="cv"
+        Strength of the L1 penalty that draws the weights to those of `shrink_to`, in units of the loss of these; ``inf``
+        gives these themselves. "cv" chooses one of inf, 0.3, 0.1, 0.03, 0.01, 0.003 and 0 by its score on rows of the
+        out-of-fold forecasts that the weights were not fitted on.
+    shrink_to : {"uniform", "coarse"}, default="uniform"
+        Equal weights of all models at the level itself, or the coarse weights.
+    isotonize : {"sort", "pava", "minmax"} or None, default="sort"
+        How predictions are put into order (see `skreg.isotonize`); None leaves them as they are. "sort" and "pava" never
+        raise the score; "minmax" never narrows a central interval.
+    cv : int, splitter, iterable of splits or "prefit", default=5
+        Folds of the out-of-fold forecasts, which must hold out each row once. "prefit" takes base models as they were
+        fitted: X and y should be data that they have not seen.
+    n_jobs : int, default=None
+        Number of fits at a time, by joblib.
+
+    Attributes
+    ----------
+    weights_ : ndarray of shape (n_models,), (n_models, n_quantiles) or (n_quantiles, n_models, n_quantiles)
+        Coarse, medium or fine weights. The first axis of fine ones is the level that is predicted, the last one the
+        level that informs it.
+    intercepts_ : ndarray of shape (n_quantiles,)
+        What is added at each level.
+    resolution_ : str
+        Resolution of the weights.
+    shrinkage_ : float
+        Strength of the shrinkage.
+    cv_results_ : dict of ndarrays
+        "resolution", "shrinkage" and "score" (weighted interval score on held-out rows) of all candidates; empty where
+        there was nothing to choose.
+    oof_predictions_ : ndarray of shape (n_samples, n_models, n_quantiles)
+        Out-of-fold forecasts of the base models, to which the weights were fitted.
+    base_wis_ : ndarray of shape (n_models,)
+        Weighted interval score of each model's out-of-fold forecasts: twice the pinball loss, averaged over samples and
+        levels. They are in no order but the model's own.
+    wis_oof_ : float
+        That of the aggregated forecasts, with weights that were fitted to the same rows.
+    dual_gap_ : float
+        Duality gap of the weights over the objective of equal weights, the largest over the levels: an upper bound of
+        what other weights could gain.
+    estimators_ : list
+        Base models trained on all data; each has `predict_quantiles`.
+    named_estimators_ : Bunch
+        The same by name.
+    quantiles_ : ndarray of shape (n_quantiles,)
+        The levels.
+    n_features_in_ : int
+        Number of features seen in `fit`.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of the features, where X has string column names.
+
+    See Also
+    --------
+    fit_weights : The weights alone, for forecasts at hand.
+
+    Notes
+    -----
+    What is chosen by cross-validation is scored on forecasts of models that were trained without the rows in question, and
+    by weights fitted without these rows. In-sample, that is on `oof_predictions_`, fine weights are at least as good as
+    medium ones, these as coarse ones, and these as the best base model and the average (without shrinkage).
+
+    References
+    ----------
+    .. [1] R. Fakoor, T. Kim, J. Mueller, A. Smola, R. Tibshirani (2023). Flexible model aggregation for quantile
+       regression. JMLR 24(162).
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> from sklearn.linear_model import BayesianRidge
+    >>> from skreg import QuantileAggregator, QuantileRegressor
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> models = [("linear", QuantileRegressor(penalty=None)), ("normal", BayesianRidge())]
+    >>> aggregator = QuantileAggregator(models, [0.1, 0.5, 0.9], shrinkage=0.0).fit(X, y)
+    >>> bool(aggregator.wis_oof_ <= aggregator.base_wis_.min())
+    True
+    >>> aggregator.predict_quantiles(X[:2]).shape
+    (2, 3)
+    """
+
+    _parameter_constraints = dict(
+        estimators=[list, tuple, None],
+        quantiles=["array-like"],
+        resolution=[StrOptions({*RESOLUTIONS, "auto"})],
+        constraint=[StrOptions({*CONSTRAINTS})],
+        intercept=["boolean"],
+        tau_groups=["array-like", None],
+        max_weight=[Interval(Real, 0, None, closed="neither"), None],
+        max_nonzero=[Interval(Integral, 1, None, closed="left"), None],
+        shrinkage=[StrOptions({"cv"}), Interval(Real, 0, None, closed="left"), Options(Real, {np.inf})],
+        shrink_to=[StrOptions({"uniform", "coarse"})],
+        isotonize=[StrOptions({"sort", "pava", "minmax"}), None],
+        cv=["cv_object", StrOptions({"prefit"})],
+        n_jobs=[Integral, None],
+    )
+
+    def __init__(
+        self,
+        estimators=None,
+        quantiles=(0.05, 0.25, 0.5, 0.75, 0.95),
+        *,
+        resolution="fine",
+        constraint="convex",
+        intercept=False,
+        tau_groups=None,
+        max_weight=None,
+        max_nonzero=None,
+        shrinkage="cv",
+        shrink_to="uniform",
+        isotonize="sort",
+        cv=5,
+        n_jobs=None,
+    ):
+        self.estimators = estimators
+        self.quantiles = quantiles
+        self.resolution = resolution
+        self.constraint = constraint
+        self.intercept = intercept
+        self.tau_groups = tau_groups
+        self.max_weight = max_weight
+        self.max_nonzero = max_nonzero
+        self.shrinkage = shrinkage
+        self.shrink_to = shrink_to
+        self.isotonize = isotonize
+        self.cv = cv
+        self.n_jobs = n_jobs
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X, y, **fit_params):
+        """Fit base models and weights.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+            Training data, handed on to the base models as it is.
+        y : array-like of shape (n_samples,)
+            Target.
+        **fit_params : dict
+            Handed on to the `fit` of each base model; arrays with an entry a sample are split into folds as X is. A
+            `sample_weight` among them weights the samples in the fit of the weights, too.
+
+        Returns
+        -------
+        self : QuantileAggregator
+            The fitted model.
+
+        Raises
+        ------
+        ValueError
+            If an argument has a wrong shape or value; the message names it.
+        """
+        levels = check_levels(self.quantiles, "quantiles")
+        validate_data(self, X, skip_check_array=True)
+        y = check_array(column_or_1d(y, warn=True), dtype=np.float64, ensure_2d=False, input_name="y")
+        names, models = zip(*self._named_models())
+        folds = self._folds(X, y)
+        forecasts = self._forecast(models, levels, X, y, fit_params, folds)
+        self._fit_weights(forecasts, folds)
+        self.quantiles_ = levels
+        self.named_estimators_ = Bunch(**dict(zip(names, self.estimators_)))
+        return self
+
+    def _named_models(self):
+        """Names and models, valid."""
+        given = self.estimators
+        if given is None:
+            return [
+                ("linear", QuantileRegressor(penalty=None)),
+                ("normal", BayesianRidge()),
+                ("boosting", HistGradientBoostingRegressor(loss="quantile", quantile=0.5, max_iter=50, random_state=0)),
+            ]
+        if len(given) == 0 or not all(isinstance(pair, list | tuple) and len(pair) == 2 for pair in given):
+            raise ValueError("estimators must be a non-empty list of pairs (name, estimator).")
+        names = [name for name, _ in given]
+        if not all(isinstance(name, str) and name and "__" not in name for name in names):
+            raise ValueError(f"estimators must have non-empty strings without '__' as names; got {names}.")
+        if len(set(names)) < len(names) or set(names) & set(self._get_param_names()):
+            raise ValueError(f"estimators must have names that differ from each other and from parameters; got {names}.")
+        for _, model in given:
+            way_of(model)
+        return given
+
+    def _folds(self, X, y):
+        """Rows held out in turn; each row once."""
+        if isinstance(self.cv, str):
+            return None
+        folds = [test for _, test in check_cv(self.cv, y).split(X, y)]
+        if not np.array_equal(np.sort(np.concatenate(folds)), np.arange(len(y))):
+            raise ValueError("cv must hold out each sample exactly once.")
+        return folds
+
+    def _forecast(self, models, levels, X, y, fit_params, folds):
+        """Out-of-fold forecasts, and models trained on all data."""
+        every = np.arange(len(y))
+        weight = fit_params.get("sample_weight")
+        if folds is None:
+            adapters = [QuantileAdapter(_frozen(model), levels).fit(X, y) for model in models]
+            Z = np.stack([adapter.predict_quantiles(X) for adapter in adapters], axis=1)
+        else:
+            adapters = [QuantileAdapter(model, levels) for model in models]
+            tasks = [(a, np.setdiff1d(every, test), test) for test in folds for a in adapters]
+            tasks += [(a, every, None) for a in adapters]
+            done = Parallel(n_jobs=self.n_jobs)(delayed(_fit_base)(*task, X, y, fit_params) for task in tasks)
+            Z = np.empty((len(y), len(models), len(levels)))
+            for k, (_, _, test) in enumerate(tasks[: -len(models)]):
+                Z[test, k % len(models)] = done[k]
+            adapters = done[-len(models) :]
+        self.estimators_, self.oof_predictions_ = adapters, Z
+        weight = None if weight is None else check_array(weight, ensure_2d=False, dtype=np.float64)
+        return Forecasts(Z, y, levels, weight, None)
+
+    def _fit_weights(self, forecasts, folds):
+        """Choose resolution and shrinkage, and fit the weights with these."""
+        resolutions = RESOLUTIONS if self.resolution == "auto" else [self.resolution]
+        shrinkages = _SHRINKAGES if self.shrinkage == "cv" else [self.shrinkage]
+        candidates = [(r, s) for r in resolutions for s in shrinkages]
+        fits = [partial(_fit_global, settings=self._settings(*candidate)) for candidate in candidates]
+        best, self.cv_results_ = 0, {}
+        if len(fits) > 1:
+            folds = _inner_folds(len(forecasts.y)) if folds is None else folds
+            scores = cross_validated_scores(fits, forecasts, folds, self.isotonize, self.n_jobs)
+            best = int(np.argmin(scores))
+            resolution, shrinkage = map(np.array, zip(*candidates))
+            self.cv_results_ = dict(resolution=resolution, shrinkage=shrinkage, score=scores)
+        self.resolution_, self.shrinkage_ = candidates[best]
+        self._combination = fits[best](forecasts)
+        result = self._combination.result
+        self.weights_, self.intercepts_, self.dual_gap_ = result.weights, result.intercepts, result.dual_gap
+        self.wis_oof_ = forecasts.score(self._combination.combine(forecasts.Z, forecasts.features), self.isotonize)
+        self.base_wis_ = np.array([forecasts.score(forecasts.Z[:, j], None) for j in range(forecasts.Z.shape[1])])
+
+    def _settings(self, resolution, shrinkage):
+        """Arguments of `fit_weights`."""
+        return dict(
+            resolution=resolution,
+            constraint=self.constraint,
+            intercept=self.intercept,
+            tau_groups=self.tau_groups if resolution == "medium" or self.resolution != "auto" else None,
+            max_weight=self.max_weight,
+            max_nonzero=self.max_nonzero,
+            shrinkage=shrinkage,
+            shrink_to=self.shrink_to,
+        )
+
+    def predict(self, X):
+        """Predict the central level: the one nearest to 0.5, the lower one of two.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+            Samples.
+
+        Returns
+        -------
+        y_pred : ndarray of shape (n_samples,)
+            Predictions in the units of y.
+        """
+        bands = self.predict_quantiles(X)
+        return bands[:, central_level(self.quantiles_)]
+
+    def predict_quantiles(self, X):
+        """Predict the target at every level.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+            Samples.
+
+        Returns
+        -------
+        bands : ndarray of shape (n_samples, n_quantiles)
+            Predictions in the order of `quantiles_`.
+        """
+        check_is_fitted(self)
+        validate_data(self, X, reset=False, skip_check_array=True)
+        Z = np.stack([model.predict_quantiles(X) for model in self.estimators_], axis=1)
+        return ordered(self._combination.combine(Z, None), self.quantiles_, self.isotonize)
+
+    def get_params(self, deep=True):
+        """Parameters of the aggregator and, if `deep`, of its base models by ``name__parameter``."""
+        params = super().get_params(deep=deep)
+        if not deep or not isinstance(self.estimators, list | tuple):
+            return params
+        for name, model in self.estimators:
+            params[name] = model
+            params |= {f"{name}__{key}": value for key, value in model.get_params(deep=True).items()}
+        return params
+
+    def set_params(self, **params):
+        """Set parameters; a base model's name replaces that model."""
+        if "estimators" in params:
+            self.estimators = params.pop("estimators")
+        names = [name for name, _ in self.estimators or []]
+        for name in [name for name in params if name in names]:
+            model = params.pop(name)
+            self.estimators = [(n, model if n == name else m) for n, m in self.estimators]
+        return super().set_params(**params)
+
+    def get_metadata_routing(self):
+        """Where metadata goes: all to the base models' `fit`."""
+        router = MetadataRouter(owner=self)
+        for name, model in self._named_models():
+            router.add(**{name: model}, method_mapping=MethodMapping().add(caller="fit", callee="fit"))
+        return router
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        try:
+            models = [get_tags(model) for _, model in self._named_models()]
+        except (ValueError, TypeError, AttributeError):  # `fit` says what is wrong
+            return tags
+        tags.input_tags.allow_nan = all(tag.input_tags.allow_nan for tag in models)
+        tags.input_tags.sparse = all(tag.input_tags.sparse for tag in models)
+        return tags
+
+
+class _Global:
+    """Weights that are the same everywhere."""
+
+    def __init__(self, result):
+        self.result = result
+
+    def combine(self, Z, features):
+        return self.result.combine(Z)
+
+
+def _fit_global(forecasts, settings):
+    return _Global(fit_weights(forecasts.Z, forecasts.y, forecasts.levels, sample_weight=forecasts.weight, **settings))
+
+
+def _frozen(model):
+    return model if isinstance(model, FrozenEstimator) else FrozenEstimator(model)
+
+
+def _inner_folds(n_samples):
+    """Folds of the choice where the base models came fitted."""
+    return [test for _, test in KFold(min(5, n_samples)).split(np.zeros(n_samples))]
+
+
+def _fit_base(adapter, train, test, X, y, fit_params):
+    """The forecasts for the rows `test` of a model trained on the rows `train`, or that model where `test` is None."""
+    given = {name: safe_indexing(v, train) if np.shape(v)[:1] == (len(y),) else v for name, v in fit_params.items()}
+    model = clone(adapter).fit(safe_indexing(X, train), y[train], **given)
+    return model if test is None else model.predict_quantiles(safe_indexing(X, test))

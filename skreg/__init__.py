@@ -26,6 +26,7 @@ _HOME = {
     "MultiTaskLassoCV": "skreg.model_selection._named",
     "PathCV": "skreg.model_selection",
     "PathIC": "skreg.model_selection",
+    "QuantileAggregator": "skreg.quantile._aggregator",
     "QuantileRegressor": "skreg.quantile",
     "SlopeRegressor": "skreg.group",
     "SparseClassifier": "skreg.sparse",

@@ -27,6 +27,7 @@ from skreg.model_selection._named import SparseClassifierCV as SparseClassifierC
 from skreg.model_selection._named import SparseGroupLassoCV as SparseGroupLassoCV
 from skreg.model_selection._named import SparseRegressorCV as SparseRegressorCV
 from skreg.quantile import QuantileRegressor as QuantileRegressor
+from skreg.quantile._aggregator import QuantileAggregator as QuantileAggregator
 from skreg.quantile._conformal import ConformalQuantileRegressor as ConformalQuantileRegressor
 from skreg.quantile._isotonic import isotonize as isotonize
 from skreg.sparse import AdaptiveLasso as AdaptiveLasso

@@ -67,7 +67,8 @@ def predict_quantiles(model, X):
     That is its `predict_quantiles`, or its `predict` as the only column.
     """
     model, X = final_model(model, X)
-    predictions = to_numpy(getattr(model, "predict_quantiles", model.predict)(X))
+    method = model.predict_quantiles if hasattr(model, "predict_quantiles") else model.predict
+    predictions = to_numpy(method(X))
     return predictions[:, None] if predictions.ndim == 1 else predictions
 
 

@@ -57,6 +57,7 @@ ALLOWED["_transformer_groups"] = set()
 for part in ("metrics", "inspection", "datasets"):
     ALLOWED[part] = FOUNDATION | {"model_selection"} if part == "inspection" else {"_params", "_backend"}
 ALLOWED["metrics"] |= {"_quantiles"}
+ALLOWED["quantile"] |= {"metrics"}  # weights of forecasts are chosen by their score
 
 
 def part_of(module):

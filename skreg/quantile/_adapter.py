@@ -202,7 +202,7 @@ class _Gaussian:
 
     def predict(self, models, X, levels):
         model, X = final_model(models[0], X)
-        mean, deviation = model.predict(X, return_std=True)
+        mean, deviation = map(np.asarray, model.predict(X, return_std=True))
         return mean[:, None] + deviation[:, None] * ndtri(levels)
 
 

@@ -1,9 +1,11 @@
 """Quantile forecasts of several models, aggregated by weights fitted to their out-of-fold forecasts."""
 
+from contextlib import suppress
 from functools import partial
 from numbers import Integral, Real
 
 import numpy as np
+import scipy.sparse as sp
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin, _fit_context, clone
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.frozen import FrozenEstimator
@@ -12,15 +14,21 @@ from sklearn.model_selection import KFold, check_cv
 from sklearn.utils import Bunch, check_array, get_tags
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping
 from sklearn.utils.parallel import Parallel, delayed
-from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
+from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d, validate_data
 
 from skreg._backend import Interval, Options, StrOptions, safe_indexing
+from skreg._base import check_sample_weight
 from skreg._quantiles import central_level, check_levels
 from skreg.quantile._adapter import QuantileAdapter, way_of
+from skreg.quantile._local_weights import fit_by_features, fit_by_partition, fit_global
 from skreg.quantile._quantile_regressor import QuantileRegressor
-from skreg.quantile._weights import CONSTRAINTS, RESOLUTIONS, fit_weights
+from skreg.quantile._weights import CONSTRAINTS, RESOLUTIONS
 from skreg.quantile._weights_cv import Forecasts, cross_validated_scores, ordered
 
+_LOCAL = dict(features=fit_by_features, partition=fit_by_partition)
+_NOT_LOCAL = dict(  # settings that local weights could not hold
+    features=dict(max_weight=None, max_nonzero=None), partition=dict(intercept=False, max_nonzero=None)
+)
 _SHRINKAGES = (np.inf, 0.3, 0.1, 0.03, 0.01, 0.003, 0.0)  # what "cv" chooses from
 
 
@@ -49,6 +57,16 @@ class QuantileAggregator(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     resolution : {"coarse", "medium", "fine", "auto"}, default="fine"
         One weight a model; one a model and level; one a model, level and level that informs it; or which of these has
         the best cross-validated score.
+    locality : {"global", "features", "partition"}, default="global"
+        Whether weights are the same everywhere or depend on x, which must then be numbers:
+
+        - "features": to the global weights come deviations, one a model and level (coarse: one a model), that are linear
+          in the standardised features, held within their range in the training data. Convex combinations are kept
+          convex by holding each prediction within the range of those that it combines.
+        - "partition": a tree with up to 8 leaves splits the space of the features where the models' losses differ most;
+          each leaf has its own weights.
+
+        Both are shrunk to the global weights by an L1 penalty of its own strength, chosen as `shrinkage` is.
     constraint : {"convex", "positive", "affine", "none"}, default="convex"
         Non-negative weights that sum to one; non-negative ones; ones that sum to one; any.
     intercept : bool, default=False
@@ -86,8 +104,10 @@ class QuantileAggregator(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     shrinkage_ : float
         Strength of the shrinkage.
     cv_results_ : dict of ndarrays
-        "resolution", "shrinkage" and "score" (weighted interval score on held-out rows) of all candidates; empty where
-        there was nothing to choose.
+        "resolution", "shrinkage" and "score" (weighted interval score on held-out rows, NaN where there was nothing to
+        choose) of all candidates for the global weights.
+    local_shrinkage_, local_cv_results_ : float, dict of ndarrays
+        The same for the local weights' distance from the global ones. Not there with ``locality="global"``.
     oof_predictions_ : ndarray of shape (n_samples, n_models, n_quantiles)
         Out-of-fold forecasts of the base models, to which the weights were fitted.
     base_wis_ : ndarray of shape (n_models,)
@@ -142,6 +162,7 @@ class QuantileAggregator(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         estimators=[list, tuple, None],
         quantiles=["array-like"],
         resolution=[StrOptions({*RESOLUTIONS, "auto"})],
+        locality=[StrOptions({"global", *_LOCAL})],
         constraint=[StrOptions({*CONSTRAINTS})],
         intercept=["boolean"],
         tau_groups=["array-like", None],
@@ -160,6 +181,7 @@ class QuantileAggregator(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         quantiles=(0.05, 0.25, 0.5, 0.75, 0.95),
         *,
         resolution="fine",
+        locality="global",
         constraint="convex",
         intercept=False,
         tau_groups=None,
@@ -174,6 +196,7 @@ class QuantileAggregator(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         self.estimators = estimators
         self.quantiles = quantiles
         self.resolution = resolution
+        self.locality = locality
         self.constraint = constraint
         self.intercept = intercept
         self.tau_groups = tau_groups
@@ -209,8 +232,11 @@ class QuantileAggregator(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         ValueError
             If an argument has a wrong shape or value; the message names it.
         """
+        self._check_locality()
         levels = check_levels(self.quantiles, "quantiles")
+        X = self._as_table(X)
         validate_data(self, X, skip_check_array=True)
+        check_consistent_length(X, y)
         y = check_array(column_or_1d(y, warn=True), dtype=np.float64, ensure_2d=False, input_name="y")
         names, models = zip(*self._named_models())
         folds = self._folds(X, y)
@@ -229,7 +255,7 @@ class QuantileAggregator(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
                 ("normal", BayesianRidge()),
                 ("boosting", HistGradientBoostingRegressor(loss="quantile", quantile=0.5, max_iter=50, random_state=0)),
             ]
-        if len(given) == 0 or not all(isinstance(pair, list | tuple) and len(pair) == 2 for pair in given):
+        if len(self._pairs()) == 0:
             raise ValueError("estimators must be a non-empty list of pairs (name, estimator).")
         names = [name for name, _ in given]
         if not all(isinstance(name, str) and name and "__" not in name for name in names):
@@ -253,6 +279,8 @@ class QuantileAggregator(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         """Out-of-fold forecasts, and models trained on all data."""
         every = np.arange(len(y))
         weight = fit_params.get("sample_weight")
+        weight = None if weight is None else check_sample_weight(weight, y)
+        features = self._features(X)
         if folds is None:
             adapters = [QuantileAdapter(_frozen(model), levels).fit(X, y) for model in models]
             Z = np.stack([adapter.predict_quantiles(X) for adapter in adapters], axis=1)
@@ -266,31 +294,43 @@ class QuantileAggregator(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
                 Z[test, k % len(models)] = done[k]
             adapters = done[-len(models) :]
         self.estimators_, self.oof_predictions_ = adapters, Z
-        weight = None if weight is None else check_array(weight, ensure_2d=False, dtype=np.float64)
-        return Forecasts(Z, y, levels, weight, None)
+        return Forecasts(Z, y, levels, weight, features)
 
     def _fit_weights(self, forecasts, folds):
         """Choose resolution and shrinkage, and fit the weights with these."""
+        folds = _inner_folds(len(forecasts.y)) if folds is None else folds
+        strengths = _SHRINKAGES if self.shrinkage == "cv" else [self.shrinkage]
         resolutions = RESOLUTIONS if self.resolution == "auto" else [self.resolution]
-        shrinkages = _SHRINKAGES if self.shrinkage == "cv" else [self.shrinkage]
-        candidates = [(r, s) for r in resolutions for s in shrinkages]
-        fits = [partial(_fit_global, settings=self._settings(*candidate)) for candidate in candidates]
-        best, self.cv_results_ = 0, {}
-        if len(fits) > 1:
-            folds = _inner_folds(len(forecasts.y)) if folds is None else folds
-            scores = cross_validated_scores(fits, forecasts, folds, self.isotonize, self.n_jobs)
-            best = int(np.argmin(scores))
-            resolution, shrinkage = map(np.array, zip(*candidates))
-            self.cv_results_ = dict(resolution=resolution, shrinkage=shrinkage, score=scores)
-        self.resolution_, self.shrinkage_ = candidates[best]
-        self._combination = fits[best](forecasts)
+        fits = [partial(fit_global, settings=self._settings(resolution)) for resolution in resolutions]
+        scores, (i, j) = self._choose(fits, forecasts, strengths, folds)
+        self.resolution_, self.shrinkage_ = resolutions[i], strengths[j]
+        self.cv_results_ = dict(
+            resolution=np.repeat(resolutions, len(strengths)),
+            shrinkage=np.tile(strengths, len(resolutions)),
+            score=scores.ravel(),
+        )
+        fit = fits[i]
+        if self.locality != "global":
+            settings = {**self._settings(self.resolution_), "shrinkage": self.shrinkage_}
+            fit = partial(_LOCAL[self.locality], settings=settings)
+            scores, (_, j) = self._choose([fit], forecasts, strengths, folds)
+            self.local_shrinkage_ = strengths[j]
+            self.local_cv_results_ = dict(shrinkage=np.array(strengths), score=scores.ravel())
+        (self._combination,) = fit(forecasts, [strengths[j]])
         result = self._combination.result
         self.weights_, self.intercepts_, self.dual_gap_ = result.weights, result.intercepts, result.dual_gap
         self.wis_oof_ = forecasts.score(self._combination.combine(forecasts.Z, forecasts.features), self.isotonize)
         self.base_wis_ = np.array([forecasts.score(forecasts.Z[:, j], None) for j in range(forecasts.Z.shape[1])])
 
-    def _settings(self, resolution, shrinkage):
-        """Arguments of `fit_weights`."""
+    def _choose(self, fits, forecasts, strengths, folds):
+        """Cross-validated scores of all fits at all strengths (NaN where there is no choice), and the place of the best."""
+        if len(fits) * len(strengths) == 1:
+            return np.array([[np.nan]]), (0, 0)
+        scores = cross_validated_scores(fits, forecasts, strengths, folds, self.isotonize, self.n_jobs)
+        return scores, np.unravel_index(np.argmin(scores), scores.shape)
+
+    def _settings(self, resolution):
+        """Arguments of `fit_weights` but for its shrinkage."""
         return dict(
             resolution=resolution,
             constraint=self.constraint,
@@ -298,9 +338,31 @@ class QuantileAggregator(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
             tau_groups=self.tau_groups if resolution == "medium" or self.resolution != "auto" else None,
             max_weight=self.max_weight,
             max_nonzero=self.max_nonzero,
-            shrinkage=shrinkage,
             shrink_to=self.shrink_to,
         )
+
+    def _check_locality(self):
+        """Reject what the local weights could not hold."""
+        for name, absent in _NOT_LOCAL.get(self.locality, {}).items():
+            if getattr(self, name) != absent:
+                raise ValueError(f"{name} must be {absent} with locality={self.locality!r}; got {getattr(self, name)!r}.")
+
+    def _as_table(self, X):
+        """X as base models can take it: frames, sparse matrices and arrays as they are, but numbers as numbers."""
+        if sp.issparse(X) and not get_tags(self).input_tags.sparse:
+            raise ValueError("X must be dense: sparse data is not supported by all estimators.")
+        if not hasattr(X, "__getitem__"):
+            X = np.asarray(X)
+        if getattr(X, "ndim", 2) == 1:
+            raise ValueError("Expected 2D array, got 1D array instead. Reshape your data, or hand on a data frame.")
+        if isinstance(X, np.ndarray) and X.dtype == object:
+            with suppress(TypeError, ValueError):  # what are no numbers, base models may encode
+                return X.astype(np.float64)
+        return X
+
+    def _features(self, X):
+        """The features that local weights depend on."""
+        return None if self.locality == "global" else check_array(X, dtype=np.float64, input_name="X")
 
     def predict(self, X):
         """Predict the central level: the one nearest to 0.5, the lower one of two.
@@ -332,16 +394,15 @@ class QuantileAggregator(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
             Predictions in the order of `quantiles_`.
         """
         check_is_fitted(self)
+        X = self._as_table(X)
         validate_data(self, X, reset=False, skip_check_array=True)
         Z = np.stack([model.predict_quantiles(X) for model in self.estimators_], axis=1)
-        return ordered(self._combination.combine(Z, None), self.quantiles_, self.isotonize)
+        return ordered(self._combination.combine(Z, self._features(X)), self.quantiles_, self.isotonize)
 
     def get_params(self, deep=True):
         """Parameters of the aggregator and, if `deep`, of its base models by ``name__parameter``."""
         params = super().get_params(deep=deep)
-        if not deep or not isinstance(self.estimators, list | tuple):
-            return params
-        for name, model in self.estimators:
+        for name, model in self._pairs() if deep else []:
             params[name] = model
             params |= {f"{name}__{key}": value for key, value in model.get_params(deep=True).items()}
         return params
@@ -350,11 +411,16 @@ class QuantileAggregator(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         """Set parameters; a base model's name replaces that model."""
         if "estimators" in params:
             self.estimators = params.pop("estimators")
-        names = [name for name, _ in self.estimators or []]
+        names = [name for name, _ in self._pairs()]
         for name in [name for name in params if name in names]:
             model = params.pop(name)
             self.estimators = [(n, model if n == name else m) for n, m in self.estimators]
         return super().set_params(**params)
+
+    def _pairs(self):
+        """Names and models as they were given, or nothing where these are no pairs."""
+        given = self.estimators if isinstance(self.estimators, list | tuple) else []
+        return given if all(isinstance(pair, list | tuple) and len(pair) == 2 for pair in given) else []
 
     def get_metadata_routing(self):
         """Where metadata goes: all to the base models' `fit`."""
@@ -372,20 +438,6 @@ class QuantileAggregator(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         tags.input_tags.allow_nan = all(tag.input_tags.allow_nan for tag in models)
         tags.input_tags.sparse = all(tag.input_tags.sparse for tag in models)
         return tags
-
-
-class _Global:
-    """Weights that are the same everywhere."""
-
-    def __init__(self, result):
-        self.result = result
-
-    def combine(self, Z, features):
-        return self.result.combine(Z)
-
-
-def _fit_global(forecasts, settings):
-    return _Global(fit_weights(forecasts.Z, forecasts.y, forecasts.levels, sample_weight=forecasts.weight, **settings))
 
 
 def _frozen(model):

@@ -1,6 +1,7 @@
 """Conformal calibration of predicted quantiles."""
 
 import warnings
+from contextlib import suppress
 from dataclasses import dataclass
 from numbers import Integral, Real
 
@@ -227,6 +228,9 @@ class ConformalQuantileRegressor(RegressorMixin, MetaEstimatorMixin, BaseEstimat
         else:
             accepts = ["csr", "csc"] if self.__sklearn_tags__().input_tags.sparse else False
             X = validate_data(self, X, accept_sparse=accepts, dtype=None, ensure_all_finite=False, **check)
+            if X.dtype == object:
+                with suppress(ValueError):  # words
+                    X = X.astype(np.float64)
         if not y:
             return X
         y = np.asarray(column_or_1d(*y, warn=True), dtype=np.float64)

@@ -11,8 +11,9 @@ from numbers import Integral, Real
 
 import numpy as np
 from sklearn.utils import check_array
-from sklearn.utils.validation import _check_sample_weight, column_or_1d
+from sklearn.utils.validation import column_or_1d
 
+from skreg._base import check_sample_weight
 from skreg._quantiles import check_levels
 from skreg.solvers._interior_point_fit import fit_quantiles, weighted_quantile
 
@@ -149,7 +150,7 @@ def fit_weights(
         raise ValueError(f"shrinkage must be a non-negative number; got {shrinkage!r}.")
     if max_nonzero is not None and not (isinstance(max_nonzero, Integral) and max_nonzero >= 1):
         raise ValueError(f"max_nonzero must be a positive integer or None; got {max_nonzero!r}.")
-    groups = _groups(resolution, tau_groups, m)
+    groups = level_groups(resolution, tau_groups, m)
     least = 1.0 / min(p, max_nonzero or p)
     if max_weight is not None and not max_weight >= least * (1.0 - 1e-12):
         raise ValueError(f"max_weight must be at least {least:.3g}, so that weights can sum to one; got {max_weight}.")
@@ -302,7 +303,7 @@ def weighted_loss(r, levels, weight):
     return float(np.average(np.maximum(levels * r, (levels - 1.0) * r), weights=weight))
 
 
-def _groups(resolution, tau_groups, m):
+def level_groups(resolution, tau_groups, m):
     """Levels that share their weights, as one array of places a group."""
     if tau_groups is not None:
         if resolution != "medium":
@@ -327,7 +328,4 @@ def _check_data(Z, y, quantiles, sample_weight):
     y = check_array(column_or_1d(y), dtype=np.float64, ensure_2d=False, input_name="y")
     if len(y) != len(Z):
         raise ValueError(f"Z and y must have the same number of samples; got {len(Z)} and {len(y)}.")
-    weight = _check_sample_weight(sample_weight, Z.reshape(len(Z), -1), dtype=np.float64, ensure_non_negative=True)
-    if not weight.any():
-        raise ValueError("sample_weight must not be zero for all samples.")
-    return Z, y, levels, weight
+    return Z, y, levels, check_sample_weight(sample_weight, Z)

@@ -39,15 +39,17 @@ def ordered(bands, levels, isotonic):
     return bands if isotonic is None else isotonize(bands, isotonic, quantiles=levels)
 
 
-def cross_validated_scores(fits, forecasts, folds, isotonic, n_jobs=None):
-    """Score of each of `fits` on samples that its weights were not fitted on.
+def cross_validated_scores(fits, forecasts, strengths, folds, isotonic, n_jobs=None):
+    """Scores on samples that the weights were not fitted on.
 
     Parameters
     ----------
     fits : list of callables
-        Each maps forecasts to weights with a method ``combine(Z, features)``.
+        Each maps forecasts and strengths to one set of weights a strength, with a method ``combine(Z, features)``.
     forecasts : Forecasts
         All samples.
+    strengths : sequence of float
+        Strengths of the shrinkage.
     folds : list of arrays
         Places of the samples held out in turn; together, all samples.
     isotonic : str or None
@@ -57,21 +59,18 @@ def cross_validated_scores(fits, forecasts, folds, isotonic, n_jobs=None):
 
     Returns
     -------
-    scores : ndarray of shape (n_fits,)
+    scores : ndarray of shape (n_fits, n_strengths)
         Weighted interval scores over all samples.
     """
     tasks = [(fit, test) for fit in fits for test in folds]
-    held_out = Parallel(n_jobs=n_jobs)(delayed(_held_out)(fit, forecasts, test) for fit, test in tasks)
-    scores = []
-    for i in range(len(fits)):
-        bands = np.empty((len(forecasts.y), len(forecasts.levels)))
-        for test, part in zip(folds, held_out[i * len(folds) :]):
-            bands[test] = part
-        scores.append(forecasts.score(bands, isotonic))
-    return np.array(scores)
+    held_out = Parallel(n_jobs=n_jobs)(delayed(_held_out)(fit, forecasts, strengths, test) for fit, test in tasks)
+    bands = np.empty((len(fits), len(strengths), len(forecasts.y), len(forecasts.levels)))
+    for i, part in enumerate(held_out):
+        bands[i // len(folds)][:, folds[i % len(folds)]] = part
+    return np.array([[forecasts.score(b, isotonic) for b in of_fit] for of_fit in bands])
 
 
-def _held_out(fit, forecasts, test):
+def _held_out(fit, forecasts, strengths, test):
     train = np.setdiff1d(np.arange(len(forecasts.y)), test)
     part = forecasts.rows(test)
-    return fit(forecasts.rows(train)).combine(part.Z, part.features)
+    return [weights.combine(part.Z, part.features) for weights in fit(forecasts.rows(train), strengths)]

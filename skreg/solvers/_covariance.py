@@ -8,14 +8,14 @@ import numpy as np
 
 from skreg._problem import Certificate, Solution, dual_gap
 from skreg.kernels._gram_path import gram_path_kernel
-from skreg.kernels._specialize import as_kernel_array, is_soon_done
+from skreg.kernels._specialize import LITTLE, as_kernel_array
 from skreg.penalties import L1, ElasticNet, restrict
 from skreg.solvers._models import GramModel, descend
 from skreg.solvers._newton_finish import newton_step
 
 _SMALL = 100  # size of a support at which an exact step is always taken
 _PATH_SWEEPS = 500  # most sweeps for one point of a path before pivoting is called for
-_STEPS = 600  # that stand for a point of a path on little data: one long path is left to the interpreter, not two
+_LONG = 30  # alphas from which a path on little data is worth the loading of compiled code
 _COLUMNS = 2000  # columns up to which a path over a taller design is worth the whole Gram matrix
 
 
@@ -103,7 +103,7 @@ def solve_path(problems, state, tol, max_sweeps=_PATH_SWEEPS):
         return []
     l1_ratio = getattr(pen, "l1_ratio", 1.0)
     alphas = np.array([problem.pen.alpha for problem in problems])
-    if not (l1_ratio * alphas > 0).all() or is_soon_done(data.design.cells, _STEPS * len(alphas)):
+    if not (l1_ratio * alphas > 0).all() or (len(alphas) < _LONG and data.design.cells <= LITTLE):
         return []
     model, m = state.model, data.n_coordinates
     columns, q = model.columns, -null.gradient[model.columns]

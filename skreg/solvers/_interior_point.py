@@ -35,6 +35,8 @@ _RIDGES = (1e-14, 1e-12, 1e-10, 1e-8, 1e-6)  # relative additions to the diagona
 _REFINEMENTS = 2
 _LARGE = 48  # size of a triangular matrix from which its own inverse pays
 _STALLED = 1e-10  # length of a step below which there is no progress
+_INFEASIBLE = 1e-8  # what infeasibilities may change of the objective, relative, where `tol` is less
+_PATIENCE = 15  # steps in which the gap must have halved
 
 
 class Smooth(NamedTuple):
@@ -102,7 +104,8 @@ def interior_point(rows, y, high, low, smooth, *, scale=1.0, tol=1e-8, max_iter=
         The last iterate, with its relative gap and whether it converged.
     """
     point = _start(rows, y, high, low, smooth, xp) if point is None else point
-    coupled = rows.coupled
+    point.converged = False
+    coupled, seen = rows.coupled, []
     for _ in range(max_iter):
         r = y - rows.apply(point.b)
         primal = r - point.u + point.v
@@ -112,8 +115,11 @@ def interior_point(rows, y, high, low, smooth, *, scale=1.0, tol=1e-8, max_iter=
         gap = _sum(point.u * point.zu, xp) + _sum(point.v * point.zv, xp)
         excess = _infeasibility(point, primal, dual, scale, xp)
         point.gap = float(xp.max(gap / scale))
-        if point.gap <= tol and excess <= max(1e-9, 1e-2 * tol):
+        if point.gap <= tol and excess <= max(_INFEASIBLE, 0.1 * tol):
             point.converged = True
+            break
+        seen.append(max(point.gap, excess))
+        if len(seen) > _PATIENCE and min(seen[-_PATIENCE:]) > 0.5 * min(seen[:-_PATIENCE]):
             break
         try:
             step, length_p, length_d = _predict_and_correct(rows, point, smooth, primal, dual, gap, coupled, xp)
@@ -213,7 +219,7 @@ def _move(point, step, length_p, length_d, xp):
 def _infeasibility(point, primal, dual, scale, xp):
     """What the infeasibilities can change of the objective, relative to `scale`."""
     by_primal = _sum(xp.abs(point.d * primal), xp)
-    by_dual = _sum(xp.abs(point.b * dual), xp)
+    by_dual = _sum((xp.abs(point.b) + 1.0) * xp.abs(dual), xp)
     return float(xp.max((by_primal + by_dual) / scale))
 
 

@@ -1,50 +1,48 @@
-"""Several levels together, under the condition that they do not cross on given points.
+"""Several levels together, under the condition that they do not cross.
 
-    c . (b[k + 1] - b[k]) >= 0     for neighbouring levels and the points c
-
-Points enter when they are violated: the rows of the data where neighbours cross, or, for the box that the data span,
-the corners at which neighbours cross the most (Bondell, Reich and Wang, 2010, Biometrika 97(4), write that condition
-with the sizes of the coefficients' differences: it is met when the worst corner meets it). Rows far from each level's
-own fit enter as sums, as for one tall problem (`_interior_point_subset`).
+Conditions on rows enter when they are violated. Rows far from each level's own fit enter as sums, as for one tall
+problem (`_interior_point_subset`).
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from skreg._backend import to_numpy
-from skreg.solvers._interior_point import HUGE, interior_point
+from skreg.solvers._interior_point import interior_point
+from skreg.solvers._interior_point_conditions import InBox, OnRows
 from skreg.solvers._interior_point_face import refine
-from skreg.solvers._interior_point_level import EXACT, at_kinks
+from skreg.solvers._interior_point_level import at_kinks
 from skreg.solvers._interior_point_problem import augmented, certified
-from skreg.solvers._interior_point_rows import Rows, StackedRows
+from skreg.solvers._interior_point_rows import Rows, StackedRows, Widened
 from skreg.solvers._interior_point_subset import globs, pilot_size
 from skreg.solvers._interior_point_vertex import closeness
 
-_MARGIN = 1e-11  # distance kept between neighbours by intercepts, against rounding in predictions
-_CROSSING = 1e-12  # distance below which neighbours with a margin cross
-_ROUNDING = 1e-10  # distance below zero at which neighbours without a margin cross
-_GAP = 1e-10
+_GAPS = 1e-10, 1e-13  # at which the optimum on the face is tried
+_EXACT = 1e-12  # gap that rounding leaves in a sum over levels
 _MAX_ROUNDS = 60
-_CUTS = 3  # rows that join in one round, over the number of coefficients
-_SLACK = 1e-4  # closeness below which a point is dropped: it had no part in the solution
 _SPARE = 2  # rows kept for each level, over those of a pilot
 
 
 @dataclass
 class Joint:
-    """The problems at each level, the points at which neighbours must not cross, and the rows kept at each level."""
+    """The problems at each level, the conditions between them, and the rows kept at each level."""
 
     problems: list
-    cuts: list  # (n_cuts, n_coef) for each pair of neighbours
+    conditions: Any
     kept: np.ndarray | None  # (n_levels, n_rows) of bool, or None for all
     signs: np.ndarray | None  # (n_levels, n_rows) of bool: residuals above zero, where not kept
 
-    @property
-    def n_coef(self):
-        """Coefficients at each level."""
-        return self.problems[0].n_coef
+
+class Found(NamedTuple):
+    """A point near the joint optimum, and what seems to bind there."""
+
+    B: np.ndarray  # (n_levels, n_coef)
+    at_kink: np.ndarray  # of bool
+    D: np.ndarray  # (n_levels, n_rows)
+    zero: np.ndarray  # (n_levels, n_rows) residuals
+    faces: list  # the conditions of each pair
 
 
 def solve_joint(problems, apart, box, tol, max_iter):
@@ -65,73 +63,20 @@ def solve_joint(problems, apart, box, tol, max_iter):
     solutions : list of QuantileSolution
         Certified together: each has the gap of the sum over the levels.
     """
-    find = _box_cuts(problems[0]) if box else _row_cuts(problems[0])
-    B = np.stack([s.coef for s in apart])
-    new = find(B)
-    if not any(len(cuts) for cuts in new):
+    conditions = (InBox if box else OnRows)(problems[0], len(problems))
+    if not conditions.grow(np.stack([s.coef for s in apart])):
         return apart
-    joint = Joint(problems, [np.zeros((0, B.shape[1]))] * (len(B) - 1), *_bands(problems, apart))
+    joint = Joint(problems, conditions, *_bands(problems, apart))
     n_iter = sum(s.n_iter for s in apart)
     solutions = apart
     for _ in range(_MAX_ROUNDS):
-        joint.cuts = [np.concatenate([old, more]) for old, more in zip(joint.cuts, new)]
-        solutions, n_more = _solve_round(joint, min(tol, _GAP), max_iter, n_iter)
+        solutions, n_more = _solve_round(joint, tol, max_iter)
         n_iter += n_more
-        B = np.stack([s.coef for s in solutions])
-        new = find(B)
+        solutions = [s._replace(n_iter=n_iter if k == 0 else 0) for k, s in enumerate(solutions)]
         mended = _mend(joint, solutions)
-        if not mended and not any(len(cuts) for cuts in new):
+        if not conditions.grow(np.stack([s.coef for s in solutions])) and not mended:
             return solutions
     return [s._replace(gap=np.inf) for s in solutions]
-
-
-def _row_cuts(problem):
-    """Finder of rows on which neighbours cross, the worst first."""
-    most, least = _CUTS * problem.n_coef, _least(problem)
-
-    def find(B):
-        gaps = to_numpy(problem.rows.apply(problem.on_device(np.diff(B, axis=0))))
-        found = []
-        for gap in gaps:
-            rows = np.flatnonzero(gap < least)
-            rows = rows[np.argsort(gap[rows])[:most]]
-            found.append(to_numpy(problem.rows.take(problem.on_device(rows))))
-        return found
-
-    return find
-
-
-def _margin(problem):
-    """Distance to keep between neighbours: without intercepts there may be no room for any."""
-    return _MARGIN if problem.rows.intercept else 0.0
-
-
-def _least(problem):
-    """Distance below which neighbours cross."""
-    return _CROSSING if _margin(problem) else -_ROUNDING
-
-
-def _box_cuts(problem):
-    """Finder of the corners of the box of the rows at which neighbours cross, with those next to them."""
-    low, high = (to_numpy(a) for a in problem.rows.box())
-    least = _least(problem)
-    middle, half = 0.5 * (low + high), 0.5 * (high - low)
-
-    def find(B):
-        found = []
-        for move in np.diff(B, axis=0):
-            worst = middle - np.sign(move) * half
-            if worst @ move >= least:
-                found.append(np.zeros((0, len(move))))
-                continue
-            worst = np.where(move == 0, low, worst)
-            near = np.flatnonzero(half > 0)
-            corners = np.tile(worst, (len(near) + 1, 1))
-            corners[np.arange(len(near)), near] = (low + high - worst)[near]
-            found.append(corners)
-        return found
-
-    return find
 
 
 def _bands(problems, apart):
@@ -159,102 +104,121 @@ def _mend(joint, solutions):
     return bool(wrong.any())
 
 
-def _solve_round(joint, tol, max_iter, n_iter):
-    """Solve with the points and rows at hand; returns the certified solutions and the number of iterations."""
-    problems, xp = joint.problems, joint.problems[0].xp
-    rows, y, high, low, kept = _stacked(joint)
-    first = problems[0]
+def _solve_round(joint, tol, max_iter):
+    """Solve with the conditions and rows at hand; returns the certified solutions and the number of iterations."""
+    problems = joint.problems
+    first, extra = problems[0], joint.conditions.extra
+    rows, y, high, low, places = _stacked(joint)
     scale = sum(p.scale for p in problems) / len(problems)
-    point = interior_point(rows, y, high, low, first.smooth, scale=scale, tol=tol, max_iter=max_iter, xp=xp)
-    n_units, n_pairs = len(first.kinks[0]), rows.pairs.shape[1]
-    n_data = y.shape[1] - n_units - n_pairs
-    close = closeness(point, high, low)
-    B, at_kink = _read(problems, to_numpy(point.b), close[:, n_data : n_data + n_units])
-    found = Found(
-        B,
-        at_kink,
-        np.stack([_dual(joint, p, k, to_numpy(point.d)[k], kept) for k, p in enumerate(problems)]),
-        [to_numpy(point.d)[k, n_data + n_units :][: len(cuts)] for k, cuts in enumerate(joint.cuts)],
-        np.stack([_dual(joint, p, k, close[k], kept, True) for k, p in enumerate(problems)]) > 1.0,
-        [close[k, n_data + n_units :][: len(cuts)] > 1.0 for k, cuts in enumerate(joint.cuts)],
-    )
-    solutions = _certified(joint, found)
-    refined = _refined(joint, found)
-    if refined is not None:
-        fine = _certified(joint, refined)
-        if fine[0].gap <= max(solutions[0].gap, EXACT):
-            solutions = [s._replace(exact=s.gap <= EXACT) for s in fine]
-    for k, cuts in enumerate(joint.cuts):
-        joint.cuts[k] = cuts[close[k, n_data + n_units :][: len(cuts)] > _SLACK]
-    n_all = n_iter + point.n_iter
-    return [s._replace(n_iter=n_all if k == 0 else 0) for k, s in enumerate(solutions)], point.n_iter
+    smooth = _widened_smooth(first, extra)
+    point: Any = None
+    exact, inside = [], []
+    for gap in (min(tol, _GAPS[0]), _GAPS[1]):
+        left = max_iter - (0 if point is None else point.n_iter)
+        point = interior_point(
+            rows, y, high, low, smooth, scale=scale, tol=gap, max_iter=left, point=point, xp=first.xp
+        )
+        found = _found(joint, point, closeness(point, high, low), rows.ahead.shape[1], places)
+        exact += [_certified(joint, near) for near in (_refined(joint, found), found) if near is not None]
+        inside.append(_certified(joint, found._replace(B=to_numpy(point.b)[:, : first.n_coef])))
+        if min(map(_gap, exact)) <= _EXACT:
+            break
+    best = min(exact, key=_gap)
+    return best if _gap(best) <= tol else min(best, *inside, key=_gap), point.n_iter
 
 
-class Found(NamedTuple):
-    """A point near the joint optimum, and what seems to bind there."""
-
-    B: np.ndarray  # (n_levels, n_coef)
-    at_kink: np.ndarray  # of bool
-    D: np.ndarray  # (n_levels, n_rows)
-    multipliers: list  # of the conditions of each pair
-    zero: np.ndarray  # (n_levels, n_rows) residuals
-    binding: list  # conditions of each pair
+def _gap(solutions):
+    """The gap that joint solutions share."""
+    return solutions[0].gap
 
 
-def _read(problems, B, close):
-    read = [at_kinks(problem, b, c) for problem, b, c in zip(problems, B, close)]
-    return np.stack([np.clip(b, p.lower, p.upper) for p, (b, _) in zip(problems, read)]), np.stack([k for _, k in read])
+def _found(joint, point, close, n_pairs, places):
+    """What the core's solution says of the problem."""
+    problems, conditions = joint.problems, joint.conditions
+    n_units = len(problems[0].kinks[0])
+    n_data = close.shape[1] - n_units - n_pairs
+    B, D = to_numpy(point.b)[:, : conditions.n_coef], to_numpy(point.d)
+    of_units = close[:, n_data : n_data + n_units]
+    read = [at_kinks(problem, b, c) for problem, b, c in zip(problems, B, of_units)]
+    B = np.stack([np.clip(b, p.lower, p.upper) for p, (b, _) in zip(problems, read)])
+    pairs = zip(np.diff(B, axis=0), close[:, n_data + n_units :], D[:, n_data + n_units :])
+    faces = [conditions.face(k, *pair) for k, pair in enumerate(pairs)]
+    high, low = (np.stack(a) for a in zip(*(p.host for p in problems)))
+    ends = None if places is None else np.where(joint.signs, high, -low)
+    zero = _of_all_rows(joint, close, places, np.zeros(high.shape)) > 1.0
+    return Found(B, np.stack([k for _, k in read]), _of_all_rows(joint, D, places, ends), zero, faces)
+
+
+def _of_all_rows(joint, values, places, elsewhere):
+    """Values of the rows kept, with those of the others."""
+    if places is None:
+        return values[:, : joint.problems[0].n_rows]
+    whole = elsewhere.copy()
+    for k, kept in enumerate(places):
+        whole[k, kept] = values[k, : len(kept)]
+    return whole
 
 
 def _certified(joint, found):
     """Solutions with the certificate of their sum, at coefficients that meet the conditions."""
     problems = joint.problems
-    B = _apart_at_cuts(found.B, joint.cuts, problems[0])
-    multipliers = [np.maximum(a, 0.0) for a in found.multipliers]
-    slack = sum(
-        float(np.maximum(cuts @ (B[k + 1] - B[k]), 0.0) @ a) for k, (cuts, a) in enumerate(zip(joint.cuts, multipliers))
-    )
-    pulls = _pulls(joint.cuts, multipliers)
+    B = joint.conditions.apart(found.B)
+    pulls, slack = np.zeros_like(B), 0.0
+    for k, face in enumerate(found.faces):
+        pull = joint.conditions.pull(face)
+        pulls[k + 1] += pull
+        pulls[k] -= pull
+        slack += max(float(pull @ (B[k + 1] - B[k])), 0.0)
     solutions = [certified(p, b, d, 0.0, 0, False, pull=pull) for p, b, d, pull in zip(problems, B, found.D, pulls)]
     gap = (sum(s.gap * p.scale for s, p in zip(solutions, problems)) + slack) / sum(p.scale for p in problems)
-    return [s._replace(gap=gap) for s in solutions]
+    return [s._replace(gap=gap, exact=gap <= _EXACT) for s in solutions]
 
 
 def _refined(joint, found):
     """The optimum on the face of a point near it, or None."""
-    level = np.repeat(np.arange(len(joint.cuts)), [int(b.sum()) for b in found.binding])
-    points = np.concatenate([cuts[b] for cuts, b in zip(joint.cuts, found.binding)])
-    multipliers = np.concatenate([a[b] for a, b in zip(found.multipliers, found.binding)])
-    conditions = level, points, np.full(len(level), _margin(joint.problems[0])), multipliers
-    refined = refine(joint.problems, found.B, found.D, found.zero, found.at_kink, conditions)
+    faces = found.faces
+    level = np.repeat(np.arange(len(faces)), [int(face.binding.sum()) for face in faces])
+    binding = [np.concatenate([part[face.binding] for face, part in zip(faces, parts)]) for parts in zip(*faces)][:3]
+    refined = refine(joint.problems, found.B, found.D, found.zero, found.at_kink, (level, *binding))
     if refined is None:
         return None
     B, D, multipliers, _ = refined
-    spread = [np.zeros(len(b)) for b in found.binding]
-    for k, binding in enumerate(found.binding):
-        spread[k][binding] = multipliers[level == k]
-    return found._replace(B=B, D=D, multipliers=spread)
+    spread = []
+    for k, face in enumerate(faces):
+        of_face = np.zeros(len(face.binding))
+        of_face[face.binding] = multipliers[level == k]
+        spread.append(face._replace(multipliers=of_face))
+    return found._replace(B=B, D=D, faces=spread)
+
+
+def _widened_smooth(problem, extra):
+    """The smooth part with further coefficients that it knows nothing of."""
+    smooth, xp = problem.smooth, problem.xp
+    ends = dict(ridge=0.0, centre=0.0, least=-np.inf, most=np.inf)
+    more = {name: problem.on_device(np.full(extra, end)) for name, end in ends.items()}
+    return smooth._replace(**{name: xp.concat([getattr(smooth, name), a]) for name, a in more.items()})
 
 
 def _stacked(joint):
-    """What the core takes: rows, y, high, low with a first axis of levels, and the places of the rows kept."""
-    problems = joint.problems
-    first, xp = problems[0], problems[0].xp
-    cuts = _padded(joint.cuts, joint.n_coef)
-    parts, kept = _parts(joint)
-    stacked = [augmented(problem, y=y, high=high, low=low) for problem, (_, y, high, low) in zip(problems, parts)]
-    data = parts[0][0] if joint.kept is None else StackedRows(xp.stack([Z for Z, *_ in parts]), xp)
-    real = np.arange(cuts.shape[1])[None, :] < np.array([len(c) for c in joint.cuts] + [0])[:, None]
-    of_cuts = np.where(real, _margin(first), 0.0), np.where(real, HUGE, 1.0), np.where(real, 0.0, 1.0)
-    rows = Rows(data, stacked[0][0].units, first.on_device(cuts), xp)
-    arrays = [
-        xp.concat([xp.concat([s[1 + i] for s in stacked]), first.on_device(of_cuts[i])], axis=1) for i in range(3)
-    ]
-    return rows, *arrays, kept
+    """What the core takes: rows, y, high, low with a first axis of levels; and the places of the rows kept."""
+    first, extra = joint.problems[0], joint.conditions.extra
+    xp, on = first.xp, first.on_device
+    pairs = joint.conditions.pairs()
+    parts, places = _parts(joint)
+    stacked = [augmented(problem, y=y, high=high, low=low) for problem, (_, y, high, low) in zip(joint.problems, parts)]
+    data = parts[0][0] if places is None else StackedRows(xp.stack([Z for Z, *_ in parts]), xp)
+    units = stacked[0][0].units
+    if extra:
+        data = Widened(data, first.n_coef, extra, xp)
+        units = xp.concat([units, on(np.zeros((units.shape[0], extra)))], axis=1)
+    rows = Rows(data, units, on(pairs.behind), on(pairs.ahead), xp)
+    of_levels = [xp.concat([arrays[1 + i] for arrays in stacked]) for i in range(3)]
+    of_pairs = [on(a) for a in (pairs.target, pairs.high, pairs.low)]
+    return rows, *(xp.concat(both, axis=1) for both in zip(of_levels, of_pairs)), places
 
 
 def _parts(joint):
-    """Rows, y, high and low of each level, alike in number."""
+    """Rows, y, high and low of each level, alike in number; and the places of the rows kept, None where all are."""
     problems = joint.problems
     first, xp = problems[0], problems[0].xp
     if joint.kept is None:
@@ -264,57 +228,13 @@ def _parts(joint):
     parts, places = [], []
     for k, problem in enumerate(problems):
         kept = np.flatnonzero(joint.kept[k])
-        below, above = ~joint.kept[k] & ~joint.signs[k], ~joint.kept[k] & joint.signs[k]
-        Z, *sums = globs(problem, below, above, always=True)
-        empty = count - len(kept)
-        extra = [np.concatenate([Z, np.zeros((empty, joint.n_coef))])]
+        away = ~joint.kept[k]
+        Z, *sums = globs(problem, away & ~joint.signs[k], away & joint.signs[k], always=True)
+        empty = count - len(kept)  # rows of zeros make the number of rows the same at every level
+        extra = [np.concatenate([Z, np.zeros((empty, problem.n_coef))])]
         extra += [np.concatenate([a, np.full(empty, fill)]) for a, fill in zip(sums, (0.0, 1.0, 1.0))]
         where = problem.on_device(kept)
-        part = [xp.concat([problem.rows.take(where), problem.on_device(extra[0])])]
-        part += [
-            xp.concat([xp.take(a, where, axis=0), problem.on_device(e)])
-            for a, e in zip((problem.y, problem.high, problem.low), extra[1:])
-        ]
-        parts.append(part)
+        own = [problem.rows.take(where), *(xp.take(a, where, axis=0) for a in (problem.y, problem.high, problem.low))]
+        parts.append([xp.concat([a, problem.on_device(e)]) for a, e in zip(own, extra)])
         places.append(kept)
     return parts, places
-
-
-def _padded(cuts, n_coef):
-    """The points of all pairs in one array, zero where there are fewer; none for the last level."""
-    result = np.zeros((len(cuts) + 1, max(len(c) for c in cuts), n_coef))
-    for k, points in enumerate(cuts):
-        result[k, : len(points)] = points
-    return result
-
-
-def _pulls(cuts, multipliers):
-    """What the conditions add to Z'd at each level."""
-    pulls = np.zeros((len(cuts) + 1, cuts[0].shape[1]))
-    for k, (points, a) in enumerate(zip(cuts, multipliers)):
-        pulls[k + 1] += a @ points
-        pulls[k] -= a @ points
-    return pulls
-
-
-def _apart_at_cuts(B, cuts, problem):
-    """Coefficients that meet the conditions to the last digit, by moving intercepts, where there is one to move."""
-    if not _margin(problem):
-        return B
-    B = B.copy()
-    for k, points in enumerate(cuts):
-        if len(points):
-            missing = _margin(problem) - float((points @ (B[k + 1] - B[k])).min())
-            if missing > 0:
-                B[k + 1 :, 0] += missing
-    return B
-
-
-def _dual(joint, problem, k, d, places, closeness_instead=False):
-    """The dual point (or the closeness) of all rows of the data at one level."""
-    if places is None:
-        return d[: problem.n_rows]
-    high, low = problem.host
-    whole = np.zeros(problem.n_rows) if closeness_instead else np.where(joint.signs[k], high, -low)
-    whole[places[k]] = d[: len(places[k])]
-    return whole

@@ -243,4 +243,4 @@ def augmented(problem, rows=None, y=None, high=None, low=None):
     units[np.arange(len(j)), j] = 1.0
     parts = [(y, place), (high, above), (low, below)]
     stacked = [xp.concat([a, problem.on_device(b)])[None, :] for a, b in parts]
-    return Rows(rows, problem.on_device(units), None, xp), *stacked
+    return Rows(rows, problem.on_device(units), xp=xp), *stacked

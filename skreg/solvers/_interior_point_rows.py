@@ -186,38 +186,65 @@ class DesignRows:
         return DesignRows(self.design, self.means, self.intercept, chosen)
 
 
+class Widened:
+    """Rows of the data for coefficients with `extra` ones behind them that the rows know nothing of."""
+
+    coupled = False
+
+    def __init__(self, data, n_coef, extra, xp=np):
+        self.data, self.n_coef, self.extra, self.xp = data, n_coef, extra, xp
+
+    def apply(self, B):
+        return self.data.apply(B[:, : self.n_coef])
+
+    def adjoint(self, D):
+        pull = self.data.adjoint(D)
+        return self.xp.concat([pull, self._zeros(pull, self.extra)], axis=1)
+
+    def gram(self, Q):
+        blocks, links = self.data.gram(Q)
+        blocks = self.xp.concat([blocks, self._zeros(blocks, self.n_coef, self.extra)], axis=2)
+        return self.xp.concat([blocks, self._zeros(blocks, self.extra, self.n_coef + self.extra)], axis=1), links
+
+    def _zeros(self, like, *shape):
+        return self.xp.zeros((like.shape[0], *shape), dtype=like.dtype, device=like.device)
+
+
 @dataclass
 class Rows:
-    """Rows of the data, then single coordinates, then differences between neighbouring levels.
+    """Rows of the data, then single coordinates, then rows that take two neighbouring levels.
 
     Attributes
     ----------
-    data : DenseRows, StackedRows or DesignRows
+    data : DenseRows, StackedRows, DesignRows or Widened
         Rows of the data.
     units : array of shape (n_units, n_coef)
         Rows of the identity: coordinates with an absolute value or a bound.
-    pairs : array of shape (n_levels, n_pairs, n_coef) or None
-        Rows c of which c . (b[k + 1] - b[k]) is taken, at level k; those of the last level count for nothing.
+    behind, ahead : arrays of shape (n_levels, n_pairs, n_coef) or None
+        Rows behind[k] . b[k] + ahead[k] . b[k + 1], at level k; those of the last level are zero.
     xp : module
         Array namespace.
     """
 
     data: Any
     units: Any
-    pairs: Any = None
+    behind: Any = None
+    ahead: Any = None
     xp: Any = np
 
     @property
     def coupled(self):
         """Whether the levels are one problem."""
-        return self.pairs is not None
+        return self.ahead is not None
 
     def apply(self, B):
         parts = [self.data.apply(B)]
         if self.units.shape[0]:
             parts.append(B @ self.units.T)
-        if self.pairs is not None:
-            parts.append((self.pairs @ self._difference(B)[:, :, None])[:, :, 0])
+        if self.ahead is not None:
+            following = self.xp.concat([B[1:, :], self.xp.zeros_like(B[:1, :])])
+            both = self.behind @ B[:, :, None] + self.ahead @ following[:, :, None]
+            parts.append(both[:, :, 0])
         return parts[0] if len(parts) == 1 else self.xp.concat(parts, axis=1)
 
     def adjoint(self, D):
@@ -225,10 +252,10 @@ class Rows:
         total = self.data.adjoint(of_data)
         if self.units.shape[0]:
             total = total + of_units @ self.units
-        if self.pairs is not None:
-            pull = (of_pairs[:, None, :] @ self.pairs)[:, 0, :][:-1, :]
-            zero = self.xp.zeros_like(total[:1, :])
-            total = total + self.xp.concat([zero, pull]) - self.xp.concat([pull, zero])
+        if self.ahead is not None:
+            here = (of_pairs[:, None, :] @ self.behind)[:, 0, :]
+            there = (of_pairs[:, None, :] @ self.ahead)[:-1, 0, :]
+            total = total + here + self.xp.concat([self.xp.zeros_like(total[:1, :]), there])
         return total
 
     def gram(self, Q):
@@ -236,21 +263,16 @@ class Rows:
         blocks, links = self.data.gram(of_data)
         xp = self.xp
         if self.units.shape[0]:
-            blocks = blocks + (of_units @ self.units)[:, :, None] * xp.eye(
-                blocks.shape[1], dtype=blocks.dtype, device=Q.device
-            )
-        if self.pairs is not None:
-            weighted = self.pairs[:-1, ...] * of_pairs[:-1, :][:, :, None]
-            coupling = xp.matrix_transpose(weighted) @ self.pairs[:-1, ...]
-            zero = xp.zeros_like(blocks[:1, ...])
-            blocks = blocks + xp.concat([zero, coupling]) + xp.concat([coupling, zero])
-            links = -coupling
+            eye = xp.eye(blocks.shape[1], dtype=blocks.dtype, device=Q.device)
+            blocks = blocks + (of_units @ self.units)[:, :, None] * eye
+        if self.ahead is not None:
+            here = xp.matrix_transpose(self.behind * of_pairs[:, :, None])
+            there = xp.matrix_transpose(self.ahead * of_pairs[:, :, None])[:-1, ...] @ self.ahead[:-1, ...]
+            blocks = blocks + here @ self.behind + xp.concat([xp.zeros_like(blocks[:1, ...]), there])
+            links = here[:-1, ...] @ self.ahead[:-1, ...]
         return blocks, links
 
     def _split(self, D):
-        n_pairs = 0 if self.pairs is None else self.pairs.shape[1]
+        n_pairs = 0 if self.ahead is None else self.ahead.shape[1]
         first = D.shape[1] - n_pairs - self.units.shape[0]
         return D[:, :first], D[:, first : D.shape[1] - n_pairs], D[:, D.shape[1] - n_pairs :]
-
-    def _difference(self, B):
-        return self.xp.concat([B[1:, :] - B[:-1, :], self.xp.zeros_like(B[:1, :])])

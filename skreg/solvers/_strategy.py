@@ -28,6 +28,7 @@ _ESTIMATED = 200  # coordinates from which that pays
 _ESTIMATED_TOL = 1e-8  # tolerance below which the whole matrix, and an exact step, cost less
 _ROWS_EACH = 20  # rows for each coordinate of a support that estimate its second derivatives
 _LOOSE = 1e-3  # tolerance on the way
+_STRONG = 1e6  # times the largest strength of interest: all but the free directions of a penalty stay out
 _MANY = 10  # alphas from which a path counts as long
 _NARROW = 500  # coordinates up to which a convex problem is solved in one go
 _STAGE = 3.5  # ratio of the alphas by which a wide convex problem is approached
@@ -242,13 +243,23 @@ def _strongest_elsewhere(problem):
     """`strongest` in another namespace than NumPy's: products with X where X is, what they give on the host."""
     data, pen, model = problem.data, problem.pen, CentredModel(problem)
     point, _, _ = model.null()
+
+    def strength():
+        certificate = model.certificate(point)
+        return problem.penalty.alpha_max(
+            *map(to_numpy, (certificate.gradient, certificate.scale, pen.weights, pen.lower, pen.upper))
+        )
+
+    free = None
     if bool(model.xp.any(pen.weights == 0)):
+        free = null_problem(problem)
+    elif hasattr(problem.penalty, "free") and problem.penalty.free(pen) is not None:
+        free = with_alpha(problem, max(_STRONG * strength(), np.finfo(float).tiny))
+    if free is not None:
         state = zero_point(data, model.xp)
-        ProximalGradient(tol=1e-12).solve(null_problem(problem), state)
+        ProximalGradient(tol=1e-12).solve(free, state)
         point = model.start(state)
-    certificate = model.certificate(point)
-    host = (certificate.gradient, certificate.scale, pen.weights, pen.lower, pen.upper)
-    return problem.penalty.alpha_max(*map(to_numpy, host))
+    return strength()
 
 
 def strengths(problem, n_alphas, eps):

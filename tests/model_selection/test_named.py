@@ -73,6 +73,16 @@ def test_multi_task_forms_are_scikit_learns(name):
     np.testing.assert_allclose(ours.mse_path_, theirs.mse_path_, rtol=1e-7)
 
 
+@pytest.mark.parametrize("name", ["LassoCV", "ElasticNetCV"])
+def test_one_task_is_the_single_form(name):
+    X, y = make_data(skreg.Lasso(), n_samples=60)
+    one = getattr(skreg, name)(alphas=8, tol=1e-13).fit(X, y)
+    tasks = getattr(skreg, f"MultiTask{name}")(alphas=8, tol=1e-13).fit(X, y[:, None])
+    assert np.isclose(one.alpha_, tasks.alpha_, rtol=1e-10)
+    np.testing.assert_allclose(tasks.coef_[0], one.coef_, rtol=0, atol=1e-7)
+    np.testing.assert_allclose(tasks.mse_path_, one.mse_path_, rtol=1e-7)
+
+
 @pytest.mark.parametrize("n_samples", [10, 300])
 @pytest.mark.parametrize("value", [0.0, 5.0])
 def test_a_constant_target_is_predicted(n_samples, value):

@@ -16,7 +16,18 @@ from skreg.model_selection import Path, alpha_grid, regularization_path
 from tests._callbacks import Passing, Recorder
 from tests._instances import CONTRACTED, label, make_data
 
-every_estimator = pytest.mark.parametrize("estimator", CONTRACTED, ids=label)
+ON_PATHS = [estimator for estimator in CONTRACTED if not isinstance(estimator, skreg.QuantileRegressor)]
+every_estimator = pytest.mark.parametrize("estimator", ON_PATHS, ids=label)
+every_portable_estimator = pytest.mark.parametrize(
+    "estimator", [e for e in ON_PATHS if e.__sklearn_tags__().array_api_support], ids=label
+)
+
+
+def least_df(estimator):
+    """Coefficients that are not zero at the largest alpha of a path."""
+    if isinstance(estimator, skreg.ExclusiveLasso):
+        return 4  # no alpha empties it: the grid begins where each of the four groups has one feature
+    return 8 if isinstance(estimator, skreg.FusedLasso) and estimator.l1_ratio == 0 else 0  # all of them, equal
 
 
 @every_estimator
@@ -29,12 +40,12 @@ def test_a_path_is_the_fits_of_its_alphas(estimator, container):
     assert isinstance(path, Path)
     assert (np.diff(path.alphas) < 0).all() and np.isclose(path.alphas[-1], 0.05 * path.alphas[0])
     assert path.converged.all()
-    assert path.df[0] == 0 and path.df[-1] > 0
+    assert path.df[0] == least_df(estimator) and path.df[-1] > 0
     convex = getattr(estimator, "penalty", "l1") != "mcp"
     measure = path.dual_gaps if convex else path.kkt_violations
     assert (measure <= estimator.tol).all()
     predictions = path.predict(X)
-    assert predictions.shape == (8, len(y))
+    assert predictions.shape == (8, *y.shape)
     for k, on_path in enumerate(path.models()):
         alone = clone(estimator).set_params(alpha=path.alphas[k]).fit(container(X), y, sample_weight=weight)
         assert on_path.alpha == path.alphas[k]
@@ -237,7 +248,7 @@ def on_host(array):
 class TestArrayApi:
     """Data in another namespace, on another device than the first."""
 
-    @every_estimator
+    @every_portable_estimator
     def test_a_path_is_that_of_numpy_data(self, estimator):
         X, y = make_data(estimator)
         weight = np.random.default_rng(0).uniform(0.5, 2.0, len(y))
@@ -250,7 +261,7 @@ class TestArrayApi:
         for name in ("alphas", "dual_gaps", "kkt_violations", "n_iters", "df", "converged"):
             assert isinstance(getattr(path, name), np.ndarray)
         assert path.converged.all()
-        np.testing.assert_allclose(path.alphas, expected.alphas, rtol=1e-13)
+        np.testing.assert_allclose(path.alphas, expected.alphas, rtol=1e-13 if least_df(estimator) == 0 else 1e-8)
         assert path.coefs.shape == expected.coefs.shape and path.intercepts.shape == expected.intercepts.shape
         if getattr(estimator, "penalty", "l1") != "mcp":  # there the NumPy path has more points to start from
             intercepts, of_numpy = on_host(path.intercepts), expected.intercepts

@@ -193,7 +193,7 @@ def test_reported_gap_bounds_the_excess():
     rough = [QuantileRegressor(0.3, alpha=0.01, tol=tol).fit(X, y) for tol in (1.0, 0.3, 0.1, 1e-2)]
     for model in rough:
         assert (objective(model, X, y) - best) / null <= model.dual_gap_ + 1e-13
-    assert max(model.dual_gap_ for model in rough) > 1e-2
+    assert max(model.dual_gap_ for model in rough) > 1e-3
 
 
 def test_too_few_iterations_are_told():

@@ -132,6 +132,14 @@ EXTRA = {
 }
 
 
+BASES = [("linear", skreg.QuantileRegressor(penalty=None)), ("normal", BayesianRidge())]
+QUICK = {"QuantileAggregator": dict(estimators=BASES, quantiles=[0.25, 0.5, 0.75], cv=2)}
+EXTRA["QuantileAggregator"] = [
+    dict(QUICK["QuantileAggregator"], resolution="coarse", locality="features", intercept=True),
+    dict(QUICK["QuantileAggregator"], resolution="medium", locality="partition", isotonize="minmax", shrinkage=0.1),
+]
+
+
 def instances():
     """Each class at its defaults, at a small alpha with a tight tolerance, and there in more settings."""
     for cls in CLASSES:
@@ -140,7 +148,7 @@ def instances():
         for extra in EXTRA.get(cls.__name__, []):
             yield cls(**{**SMALL, **extra})
     for cls in AROUND:
-        yield cls()
+        yield cls(**QUICK.get(cls.__name__, {}))
         for extra in EXTRA.get(cls.__name__, []):
             yield cls(**extra)
     for cls in SEARCHES:

@@ -14,13 +14,12 @@ import numpy as np
 from skreg.kernels._block_cd import gram_block_cd, minimise_block
 from skreg.kernels._specialize import specialize
 
-_SWEEPS = 5  # most sweeps between two looks at the duality gap
-_STEPS = 3  # most Newton steps after them
+_SWEEPS = 2  # most sweeps between two looks at the duality gap
+_SLOW = 0.3  # share of the gap left by a step, above which the second derivatives are too old
 _HALVINGS = 4  # of a Newton step
 _FINER = 0.1  # factor on the tolerance of sweeps where the duality gap does not reach its own
 _REACH = 0.7  # ratio of two strengths from which one tells something about the other
 _SINGULAR = 1e-13  # pivot over diagonal below which a matrix counts as singular
-_SETTLED = 1e-14  # of the largest gradient: Newton steps below it are rounding
 
 
 def certify_groups(w, grad, q, null_gap, l1_ratio, pen, order, starts):
@@ -96,9 +95,8 @@ def follow_line(H, q, w, last, grad, ratio, order, starts):
     multiply(H, w, grad)
 
 
-def solve_positive(system, x):
-    """Solve ``system @ x = x`` in place, by the Cholesky factor that replaces the lower triangle; False if singular."""
-    m = x.shape[0]
+def factorise(system, m):
+    """Put the Cholesky factor of the first m rows into their lower triangle; False where they are singular."""
     for i in range(m):
         row = system[i]
         diagonal = row[i]
@@ -113,66 +111,91 @@ def solve_positive(system, x):
         if not pivot > _SINGULAR * diagonal:
             return False
         row[i] = math.sqrt(pivot)
-        for k in range(i):
-            x[i] -= row[k] * x[k]
-        x[i] /= row[i]
-    for i in range(m - 1, -1, -1):
-        row = system[i]
-        x[i] /= row[i]
-        for k in range(i):
-            x[k] -= row[k] * x[i]
     return True
 
 
-def newton_on_groups(H, w, grad, l1_ratio, pen, order, starts):
-    """A Newton step on the groups that are not 0, the curvature of the norms included; whether it led down.
+def substitute(factor, x):
+    """Solve ``factor @ factor.T @ x = x`` in place, the factor in the lower triangle."""
+    for i in range(x.shape[0]):
+        row, total = factor[i], x[i]
+        for k in range(i):
+            total -= row[k] * x[k]
+        x[i] = total / row[i]
+    for i in range(x.shape[0] - 1, -1, -1):
+        row = factor[i]
+        x[i] /= row[i]
+        last = x[i]
+        for k in range(i):
+            x[k] -= row[k] * last
 
-    Groups that the step turns round stop at 0.
+
+def find_support(w, order, starts, support, bounds):
+    """Note the coordinates of the groups that are not 0, one group after the other, and where each of these starts.
+
+    Returns how many groups they are, and whether they are those that were noted before.
     """
-    support, own = np.empty(w.shape[0], dtype=np.int64), np.zeros(starts.shape[0], dtype=np.int64)
-    m, active = 0, 0
+    m, active, same = 0, 0, True
     for g in range(starts.shape[0] - 1):
         members = order[starts[g] : starts[g + 1]]
         present = False
         for j in members:
             present = present or w[j] != 0.0
         if present:
+            same = same and bounds[active] == m and support[m] == members[0]
+            bounds[active] = m
             support[m : m + members.shape[0]] = members
             m += members.shape[0]
             active += 1
-            own[active] = m
-    support = support[:m]
-    system, step, before, largest = np.empty((m, m)), np.empty(m), 0.0, 0.0
-    for a in range(m):
+    same = same and bounds[active] == m
+    bounds[active] = m
+    bounds[active + 1 :] = -1
+    return active, same
+
+
+def second_derivatives(H, w, l1_ratio, pen, support, starts, out):
+    """Second derivatives of the objective over groups that are not 0."""
+    for a in range(support.shape[0]):
         row = H[support[a]]
-        for b in range(m):
-            system[a, b] = row[support[b]]
-    for g in range(active):
-        strength, size = pen.weights[support[own[g]]], 0.0
-        for a in range(own[g], own[g + 1]):
+        for b in range(a + 1):
+            out[a, b] = row[support[b]]
+    for g in range(starts.shape[0] - 1):
+        strength, size = pen.weights[support[starts[g]]], 0.0
+        for a in range(starts[g], starts[g + 1]):
+            size += w[support[a]] ** 2
+        bend = strength * l1_ratio / math.sqrt(size)
+        for a in range(starts[g], starts[g + 1]):
+            out[a, a] += bend + strength * (1.0 - l1_ratio)
+            for b in range(starts[g], a + 1):
+                out[a, b] -= bend * w[support[a]] * w[support[b]] / size
+
+
+def step_on_groups(H, w, grad, l1_ratio, pen, support, starts, factor):
+    """A step on the groups that are not 0, by the factor of their second derivatives; whether it led down.
+
+    Groups that the step turns round stop at 0.
+    """
+    m = support.shape[0]
+    step, before = np.empty(m), 0.0
+    for g in range(starts.shape[0] - 1):
+        strength, size = pen.weights[support[starts[g]]], 0.0
+        for a in range(starts[g], starts[g + 1]):
             size += w[support[a]] ** 2
         norm, l1, l2 = math.sqrt(size), strength * l1_ratio, strength * (1.0 - l1_ratio)
         before += l1 * norm + 0.5 * l2 * size
-        for a in range(own[g], own[g + 1]):
-            i = support[a]
-            step[a] = -grad[i] - (l1 / norm + l2) * w[i]
-            largest = max(largest, abs(step[a]) / l1)
-            system[a, a] += l1 / norm + l2
-            for b in range(own[g], own[g + 1]):
-                system[a, b] -= l1 / norm * (w[i] / norm) * (w[support[b]] / norm)
-    if largest <= _SETTLED or not solve_positive(system, step):
-        return False
+        for a in range(starts[g], starts[g + 1]):
+            step[a] = -grad[support[a]] - (l1 / norm + l2) * w[support[a]]
+    substitute(factor, step)
     move, change = np.zeros(w.shape[0]), np.empty(w.shape[0])
     for _ in range(_HALVINGS):
         after = 0.0
-        for g in range(active):
-            strength, size, along = pen.weights[support[own[g]]], 0.0, 0.0
-            for a in range(own[g], own[g + 1]):
+        for g in range(starts.shape[0] - 1):
+            strength, size, along = pen.weights[support[starts[g]]], 0.0, 0.0
+            for a in range(starts[g], starts[g + 1]):
                 i = support[a]
                 size += (w[i] + step[a]) ** 2
                 along += w[i] * (w[i] + step[a])
             kept = along > 0.0
-            for a in range(own[g], own[g + 1]):
+            for a in range(starts[g], starts[g + 1]):
                 move[support[a]] = step[a] if kept else -w[support[a]]
             after += strength * (l1_ratio * math.sqrt(size) + 0.5 * (1.0 - l1_ratio) * size) if kept else 0.0
         change[:] = 0.0
@@ -190,38 +213,51 @@ def newton_on_groups(H, w, grad, l1_ratio, pen, order, starts):
     return False
 
 
-def gram_group_path(
-    H, q, null_gap, alphas, weights, l1_ratio, pen, order, starts, bounds, tol, max_sweeps, W, report
-):
+def gram_group_path(H, q, null_gap, alphas, weights, l1_ratio, pen, order, starts, bounds, tol, max_sweeps, W, report):
     """Solve for decreasing `alphas`, each from the ones before, to relative duality gaps of at most `tol`.
 
     ``pen.weights`` is a buffer; `bounds` bound the eigenvalues of the groups' blocks of H. Coefficients go to the rows
     of `W`, and to `report` gap, violation, objective and number of sweeps. Returns how many alphas took no more than
     `max_sweeps` sweeps each.
     """
-    w, last, grad = np.zeros(q.shape[0]), np.zeros(q.shape[0]), -q
+    p = q.shape[0]
+    w, last, grad = np.zeros(p), np.zeros(p), -q
+    support, begins, system = np.empty(p, dtype=np.int64), np.full(starts.shape[0] + 1, -1), np.empty((p, p))
     largest = np.abs(q).max()
+    known = False  # whether `system` holds the factor for `support`, not too old
     for k in range(alphas.shape[0]):
         if k > 0:
             fine = k > 1 and _REACH * alphas[k - 1] < alphas[k] and alphas[k - 1] < alphas[k - 2]
             ratio = (alphas[k] - alphas[k - 1]) / (alphas[k - 1] - alphas[k - 2]) if fine else 0.0
             follow_line(H, q, w, last, grad, ratio, order, starts)
-        for j in range(q.shape[0]):
+        for j in range(p):
             pen.weights[j] = alphas[k] * weights[j]
-        inner, sweeps, swept = tol * largest, 0, False
+        inner, sweeps, rest, before = tol * largest, 0, 0, np.inf
         while True:
             gap, violation, value = certify_groups(w, grad, q, null_gap, l1_ratio, pen, order, starts)
             if gap <= tol * null_gap:
                 break
             if sweeps >= max_sweeps:
                 return k
-            if swept:
-                for _ in range(_STEPS):
-                    if not newton_on_groups(H, w, grad, l1_ratio, pen, order, starts):
-                        break
-            done, _ = gram_block_cd(H, w, grad, pen, order, starts, bounds, min(_SWEEPS, max_sweeps - sweeps), inner)
-            sweeps, swept = sweeps + done, True
-            inner *= _FINER
+            known = known and gap < _SLOW * before
+            before = np.inf
+            if rest > 0 or sweeps == 0:
+                most = min(_SWEEPS, max_sweeps - sweeps)
+                done, _ = gram_block_cd(H, w, grad, pen, order, starts, bounds, most, inner)
+                sweeps, rest, inner = sweeps + done, rest - done, _FINER * inner
+                continue
+            active, same = find_support(w, order, starts, support, begins)
+            known = known and same
+            m = begins[active]
+            chosen, own = support[:m], begins[: active + 1]
+            if not known:
+                second_derivatives(H, w, l1_ratio, pen, chosen, own, system)
+                known = factorise(system, m)
+            else:
+                before = gap
+            if known:
+                known = step_on_groups(H, w, grad, l1_ratio, pen, chosen, own, system)
+            rest = 1
         W[k] = w
         report[k, 0], report[k, 1], report[k, 2], report[k, 3] = gap, violation, value, sweeps
     return alphas.shape[0]
@@ -230,6 +266,7 @@ def gram_group_path(
 def gram_group_path_kernel(penalty):
     """`gram_group_path` compiled for a penalty."""
     own = dict(certify_groups=certify_groups, group_conjugates=group_conjugates, multiply=multiply)
-    own |= dict(follow_line=follow_line, solve_positive=solve_positive, newton_on_groups=newton_on_groups)
+    own |= dict(follow_line=follow_line, factorise=factorise, substitute=substitute, find_support=find_support)
+    own |= dict(second_derivatives=second_derivatives, step_on_groups=step_on_groups)
     sweeps = dict(gram_block_cd=gram_block_cd, minimise_block=minimise_block)
     return specialize(gram_group_path, fastmath=("reassoc", "contract"), **own, **sweeps, **penalty.leaves)

@@ -107,8 +107,8 @@ class ConformalQuantileRegressor(RegressorMixin, MetaEstimatorMixin, BaseEstimat
 
     Notes
     -----
-    Quantiles that cross are sorted before calibration, and mended by ``isotonize(method="minmax")`` after it, which
-    only widens central intervals.
+    Quantiles that cross are sorted before calibration, all levels together: there a further level may change an
+    interval. After it they are mended by ``isotonize(method="minmax")``, which only widens central intervals.
 
     Where the rank exceeds n the interval is infinite, and `fit` warns: no finite one would keep the promise. The
     interval of nominal coverage :math:`1 - \alpha` needs :math:`n \ge 1 / \alpha - 1` rows, per level :math:`n \ge 2 /

@@ -7,12 +7,15 @@ sum of squared residuals yy - w'q + w'(Hw - q). Path, certificate and intercept 
 import numpy as np
 
 from skreg._problem import Certificate, Solution, dual_gap
+from skreg.kernels._gram_group_path import gram_group_path_kernel
 from skreg.kernels._gram_path import gram_path_kernel
 from skreg.kernels._specialize import LITTLE, as_kernel_array
-from skreg.penalties import L1, ElasticNet, restrict
+from skreg.penalties import L1, ElasticNet, RadialPenalty, restrict
+from skreg.solvers._block_descent import group_layout
 from skreg.solvers._models import GramModel, descend
 from skreg.solvers._newton_finish import newton_step
 
+_BASES = L1, ElasticNet  # penalties of which there are compiled paths, and of groups' norms
 _SMALL = 100  # size of a support at which an exact step is always taken
 _PATH_SWEEPS = 500  # most sweeps for one point of a path before pivoting is called for
 _LONG = 30  # alphas from which a path on little data is worth the loading of compiled code
@@ -93,36 +96,22 @@ def solve(problem, state, tol, max_iter):
 def solve_path(problems, state, tol, max_sweeps=_PATH_SWEEPS):
     """Solutions of the first problems of decreasing strength, all in one compiled call; none where that does not serve.
 
-    It does for the Lasso and the elastic net without bounds and unpenalised features, from the null model on. By
-    coordinate descent alone: a problem for which `max_sweeps` do not suffice, and those after it, are left to `solve`.
+    It does for the Lasso and the elastic net, of coefficients or of groups, without bounds and unpenalised features,
+    from the null model on. A problem for which `max_sweeps` do not suffice, and those after it, are left to `solve`.
     """
-    first = problems[0]
-    data, pen, null = first.data, first.pen, first.data.null
-    plain = np.isinf(pen.lower).all() and np.isinf(pen.upper).all() and (pen.weights > 0).all()
-    if type(first.penalty) not in {L1, ElasticNet} or not plain or state.w.any() or not null.gap > 0:
-        return []
-    l1_ratio = getattr(pen, "l1_ratio", 1.0)
+    first, model = problems[0], state.model
+    penalty, pen, null = first.penalty, restrict(first.pen, model.columns), first.data.null
     alphas = np.array([problem.pen.alpha for problem in problems])
-    if not (l1_ratio * alphas > 0).all() or (len(alphas) < _LONG and data.design.cells <= LITTLE):
+    if not _is_served(first, alphas) or state.w.any() or not null.gap > 0:
         return []
-    model, m = state.model, data.n_coordinates
-    columns, q = model.columns, -null.gradient[model.columns]
-    W, G = np.zeros((len(alphas), m)), np.zeros((len(alphas), m))
-    epochs, gaps = np.zeros(len(alphas), dtype=np.int64), np.zeros(len(alphas))
-    local = restrict(pen, columns)
-    own = local._replace(alpha=1.0, weights=np.empty(m))
-    arrays = [as_kernel_array(a) for a in (model.H, q)]
-    after = [as_kernel_array(a) for a in (alphas, local.weights)]
-    kernel = gram_path_kernel(first.penalty)
-    done = kernel(*arrays, null.gap, *after, l1_ratio, own, tol, max_sweeps, W, G, gaps, epochs)
-    if not done:
+    q = -null.gradient[model.columns]
+    W, gaps, violations, objectives, epochs = (_group_points if penalty.blocks else _points)(
+        model, q, null, penalty, pen, alphas, tol, max_sweeps
+    )
+    if not len(W):
         return []
-    W, G, along = W[:done], G[:done], local._replace(alpha=alphas[:done, None])
-    violations = np.abs(W - first.penalty.prox(W - G, 1.0, along)).max(axis=1) / null.violation
-    rss = np.maximum(2.0 * null.gap + np.sum(W * (G - q), axis=1), 0.0)
-    objectives = 0.5 * rss + first.penalty.values(W, along).sum(axis=1)
-    coefs, intercepts = np.zeros((done, m)), np.full(done, null.intercept)
-    coefs[:, columns] = W
+    coefs, intercepts = np.zeros(W.shape), np.full(len(W), null.intercept)
+    coefs[:, model.columns] = W
     if model.moments is not None:
         intercepts -= W @ model.moments
     state.w, state.b, state.eta, state.gradient = coefs[-1].copy(), float(intercepts[-1]), None, None
@@ -130,6 +119,47 @@ def solve_path(problems, state, tol, max_sweeps=_PATH_SWEEPS):
         Solution(coef, float(b), max(int(n), 1), float(gap), float(violation), bool(gap <= tol), float(objective))
         for coef, b, n, gap, violation, objective in zip(coefs, intercepts, epochs, gaps, violations, objectives)
     ]
+
+
+def _is_served(problem, alphas):
+    """Whether there is a compiled path for problems like this one, and it is worth the loading of compiled code."""
+    data, penalty, pen = problem.data, problem.penalty, problem.pen
+    bounded = np.isfinite(pen.lower).any() or np.isfinite(pen.upper).any()
+    if bounded or not (pen.weights > 0).all() or not (getattr(pen, "l1_ratio", 1.0) * alphas > 0).all():
+        return False
+    if isinstance(penalty, RadialPenalty):  # sweeps over groups are compiled in any case
+        return type(penalty.base) in _BASES and bool(np.isfinite(pen.weights).all())
+    return type(penalty) in _BASES and (len(alphas) >= _LONG or data.design.cells > LITTLE)
+
+
+def _points(model, q, null, penalty, pen, alphas, tol, max_sweeps):
+    """Coefficients by alpha, as far as the sweeps suffice; their gaps, violations and objectives, and the sweeps."""
+    l1_ratio, shape = getattr(pen, "l1_ratio", 1.0), (len(alphas), len(q))
+    W, G = np.zeros(shape), np.zeros(shape)
+    epochs, gaps = np.zeros(len(alphas), dtype=np.int64), np.zeros(len(alphas))
+    own = pen._replace(alpha=1.0, weights=np.empty(len(q)))
+    arrays = [as_kernel_array(a) for a in (model.H, q)]
+    after = [as_kernel_array(a) for a in (alphas, pen.weights)]
+    kernel = gram_path_kernel(penalty)
+    done = kernel(*arrays, null.gap, *after, l1_ratio, own, tol, max_sweeps, W, G, gaps, epochs)
+    W, G, along = W[:done], G[:done], pen._replace(alpha=alphas[:done, None])
+    violations = np.abs(W - penalty.prox(W - G, 1.0, along)).max(axis=1) / null.violation
+    rss = np.maximum(2.0 * null.gap + np.sum(W * (G - q), axis=1), 0.0)
+    objectives = 0.5 * rss + penalty.values(W, along).sum(axis=1)
+    return W, gaps[:done], violations, objectives, epochs[:done]
+
+
+def _group_points(model, q, null, penalty, pen, alphas, tol, max_sweeps):
+    """As `_points`, for groups."""
+    W, report = np.zeros((len(alphas), len(q))), np.zeros((len(alphas), 4))
+    own = pen._replace(alpha=1.0, weights=np.empty(len(q)))
+    arrays = [as_kernel_array(a) for a in (model.H, q)]
+    along = [as_kernel_array(a) for a in (alphas, pen.weights)]
+    layout = [as_kernel_array(a) for a in (*group_layout(pen), model.block_bounds(pen))]
+    kernel, l1_ratio = gram_group_path_kernel(penalty), getattr(pen, "l1_ratio", 1.0)
+    done = kernel(*arrays, null.gap, *along, l1_ratio, own, *layout, tol, max_sweeps, W, report)
+    gaps, violations, objectives, epochs = report[:done].T
+    return W[:done], gaps / null.gap, violations / null.violation, objectives, epochs
 
 
 def _worth_polishing(w, certificate, data):

@@ -1,5 +1,7 @@
 """Scores of quantiles and intervals against their definitions, closed forms and scikit-learn."""
 
+import pickle
+
 import numpy as np
 import pytest
 from scipy.integrate import quad
@@ -163,6 +165,8 @@ def test_scorer_in_a_grid_search_over_a_pipeline_and_of_a_model_with_one_level()
     search = GridSearchCV(pipe, {"quantileregressor__alpha": [0.1, 100.0]}, scoring=scorer, cv=3).fit(X, y)
     assert search.best_params_ == {"quantileregressor__alpha": 0.1}
     assert search.score(X, y) == scorer(search.best_estimator_, X, y)
+    twin = pickle.loads(pickle.dumps(scorer))  # as processes do
+    assert twin(search.best_estimator_, X, y) == search.score(X, y) and repr(twin) == repr(scorer)
     one = ScikitQuantileRegressor(quantile=0.8, alpha=0.1).fit(X, y)
     assert make_quantile_scorer()(one, X, y) == pytest.approx(-scikit_pinball(y, one.predict(X), alpha=0.8))
     with pytest.raises(ValueError, match="StandardScaler does not tell its quantile levels"):

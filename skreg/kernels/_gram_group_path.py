@@ -14,7 +14,7 @@ import numpy as np
 from skreg.kernels._block_cd import gram_block_cd, minimise_block
 from skreg.kernels._specialize import specialize
 
-_SWEEPS = 2  # most sweeps between two looks at the duality gap
+_SWEEPS = 1  # most sweeps between two looks at the duality gap
 _SLOW = 0.3  # share of the gap left by a step, above which the second derivatives are too old
 _HALVINGS = 4  # of a Newton step
 _FINER = 0.1  # factor on the tolerance of sweeps where the duality gap does not reach its own

@@ -263,6 +263,8 @@ def _pose(estimator, X, y, sample_weight, offset):
     model = clone(estimator)
     model._validate_params()
     prepared = model._pose(X, y, sample_weight, offset)
+    if not hasattr(prepared, "strengths"):
+        raise TypeError(f"{type(model).__name__} has no path of alphas; search its alpha with GridSearchCV.")
     vars(model).update(prepared.fitted)
     return model, prepared
 

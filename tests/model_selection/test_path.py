@@ -59,6 +59,15 @@ def test_a_path_is_the_fits_of_its_alphas(estimator, container):
     assert not hasattr(estimator, "coef_")
 
 
+def test_an_estimator_without_paths_says_so():
+    X, y = make_data(skreg.QuantileRegressor())
+    for fit in (regularization_path, alpha_grid):
+        with pytest.raises(TypeError, match="QuantileRegressor has no path of alphas; .* GridSearchCV"):
+            fit(skreg.QuantileRegressor(), X, y)
+    with pytest.raises(TypeError, match="has no path of alphas"):
+        skreg.PathCV(skreg.QuantileRegressor()).fit(X, y)
+
+
 def test_path_agrees_with_scikit_learn():
     X, y = load_diabetes(return_X_y=True)
     X, y = X - X.mean(axis=0), y - y.mean()

@@ -14,7 +14,8 @@ import numpy as np
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits
 from sklearn.linear_model import HuberRegressor, LogisticRegression, LogisticRegressionCV, PoissonRegressor
 from sklearn.linear_model import LassoCV as SklearnLassoCV
-from sklearn.metrics import accuracy_score, d2_absolute_error_score, d2_tweedie_score, r2_score
+from sklearn.linear_model import QuantileRegressor as SklearnQuantileRegressor
+from sklearn.metrics import accuracy_score, d2_absolute_error_score, d2_pinball_score, d2_tweedie_score, r2_score
 from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, PolynomialFeatures, StandardScaler
@@ -169,6 +170,13 @@ def cases():
             PoissonRegressor(alpha=100.0, solver="newton-cholesky"),
             same=False,
         ),
+        Case(
+            diabetes,
+            skreg.QuantileRegressor(quantile=0.9, alpha=0.013),
+            "D2 at 0.9",
+            pinball_d2,
+            SklearnQuantileRegressor(quantile=0.9, alpha=0.013),
+        ),
         Case(cancer, skreg.SparseClassifierCV(alphas=30), "accuracy", accuracy_score, l1_logistic_cv()),
         Case(
             cancer,
@@ -209,6 +217,11 @@ def l1_logistic_cv():
 def poisson_d2(y, prediction):
     """Share of the Poisson deviance explained."""
     return d2_tweedie_score(y, prediction, power=1)
+
+
+def pinball_d2(y, prediction):
+    """Share of the pinball loss at the level 0.9 explained."""
+    return d2_pinball_score(y, prediction, alpha=0.9)
 
 
 def run(model, case):

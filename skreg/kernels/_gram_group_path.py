@@ -1,8 +1,9 @@
 """A whole path of the group Lasso or group elastic net in Gram form: one compiled call for all strengths.
 
 The objective is 1/2 w'Hw - q'w + the penalty, up to half of y'y, and the gradient Hw - q is kept at hand. Each strength
-starts on the line through the last two points. Sweeps over the groups settle which of them are 0, and Newton's method
-finishes on those that are not, where sweeps have not been enough.
+starts on the line through the last two points. Sweeps over the groups, to settle which of them are 0, then take turns
+with Newton steps on those that are not. A factor of the second derivatives serves as long as its steps lead on: where
+no group comes or goes, they change little from one strength to the next.
 
 Group g holds the coordinates ``order[starts[g]:starts[g + 1]]``. ``pen.weights`` are the strengths, ``pen.alpha`` is 1.
 """
@@ -14,9 +15,10 @@ import numpy as np
 from skreg.kernels._block_cd import gram_block_cd, minimise_block
 from skreg.kernels._specialize import specialize
 
-_SWEEPS = 1  # most sweeps between two looks at the duality gap
+_SWEEPS = 5  # sweeps after a Newton step that was cut short; one after others
 _SLOW = 0.3  # share of the gap left by a step, above which the second derivatives are too old
-_HALVINGS = 4  # of a Newton step
+_HALVINGS = 6  # most lengths of a Newton step that are tried; each is half the one before, ...
+_LONG = 2  # ... but after so many halvings as far as the first group turns round, if that is less
 _FINER = 0.1  # factor on the tolerance of sweeps where the duality gap does not reach its own
 _REACH = 0.7  # ratio of two strengths from which one tells something about the other
 _SINGULAR = 1e-13  # pivot over diagonal below which a matrix counts as singular
@@ -96,22 +98,35 @@ def follow_line(H, q, w, last, grad, ratio, order, starts):
 
 
 def factorise(system, m):
-    """Put the Cholesky factor of the first m rows into their lower triangle; False where they are singular."""
-    for i in range(m):
-        row = system[i]
-        diagonal = row[i]
-        for j in range(i):
-            other, total = system[j], row[j]
-            for k in range(j):
-                total -= row[k] * other[k]
-            row[j] = total / other[j]
-        pivot = diagonal
-        for k in range(i):
-            pivot -= row[k] * row[k]
-        if not pivot > _SINGULAR * diagonal:
-            return False
-        row[i] = math.sqrt(pivot)
-    return True
+    """Put the Cholesky factor of the first m rows into their lower triangle.
+
+    Rows that depend on those before get an infinite diagonal: `substitute` gives 0 for them.
+    """
+    for first in range(0, m, 4):
+        whole = first + 4 <= m
+        if whole:  # four rows at a time, for each is a pass over all rows before
+            a, b, c, d = system[first], system[first + 1], system[first + 2], system[first + 3]
+            for j in range(first):
+                row = system[j]
+                e = f = g = h = 0.0
+                for k in range(j):
+                    e += a[k] * row[k]
+                    f += b[k] * row[k]
+                    g += c[k] * row[k]
+                    h += d[k] * row[k]
+                a[j], b[j] = (a[j] - e) / row[j], (b[j] - f) / row[j]
+                c[j], d[j] = (c[j] - g) / row[j], (d[j] - h) / row[j]
+        for i in range(first, min(first + 4, m)):
+            row = system[i]
+            diagonal = row[i]
+            for j in range(first if whole else 0, i + 1):
+                other, total = system[j], 0.0
+                for k in range(j):
+                    total += row[k] * other[k]
+                row[j] -= total
+                if j < i:
+                    row[j] /= other[j]
+            row[i] = math.sqrt(row[i]) if row[i] > _SINGULAR * diagonal else np.inf
 
 
 def substitute(factor, x):
@@ -170,47 +185,48 @@ def second_derivatives(H, w, l1_ratio, pen, support, starts, out):
 
 
 def step_on_groups(H, w, grad, l1_ratio, pen, support, starts, factor):
-    """A step on the groups that are not 0, by the factor of their second derivatives; whether it led down.
+    """A step on the groups that are not 0, by the factor of their second derivatives, which must lead down.
 
-    Groups that the step turns round stop at 0.
+    Groups that the step turns round stop at 0. Returns how many did, and whether it was taken in full.
     """
-    m = support.shape[0]
-    step, before = np.empty(m), 0.0
+    step = np.empty(support.shape[0])
     for g in range(starts.shape[0] - 1):
         strength, size = pen.weights[support[starts[g]]], 0.0
         for a in range(starts[g], starts[g + 1]):
             size += w[support[a]] ** 2
-        norm, l1, l2 = math.sqrt(size), strength * l1_ratio, strength * (1.0 - l1_ratio)
-        before += l1 * norm + 0.5 * l2 * size
+        slope = strength * (l1_ratio / math.sqrt(size) + 1.0 - l1_ratio)
         for a in range(starts[g], starts[g + 1]):
-            step[a] = -grad[support[a]] - (l1 / norm + l2) * w[support[a]]
+            step[a] = -grad[support[a]] - slope * w[support[a]]
     substitute(factor, step)
     move, change = np.zeros(w.shape[0]), np.empty(w.shape[0])
-    for _ in range(_HALVINGS):
-        after = 0.0
+    for halving in range(_HALVINGS):
+        gain, crossing, gone = 0.0, 1.0, 0
         for g in range(starts.shape[0] - 1):
-            strength, size, along = pen.weights[support[starts[g]]], 0.0, 0.0
+            strength, size, along, length = pen.weights[support[starts[g]]], 0.0, 0.0, 0.0
             for a in range(starts[g], starts[g + 1]):
-                i = support[a]
-                size += (w[i] + step[a]) ** 2
-                along += w[i] * (w[i] + step[a])
-            kept = along > 0.0
+                size += w[support[a]] ** 2
+                along += w[support[a]] * step[a]
+                length += step[a] ** 2
+            turned = along <= -size
+            if turned:
+                gone, crossing = gone + 1, min(crossing, -size / along)
+                along, length = -size, size
+            rise = 2.0 * along + length  # of the squared norm
+            norms = math.sqrt(size) + math.sqrt(max(size + rise, 0.0))
+            gain += strength * rise * (l1_ratio / norms + 0.5 * (1.0 - l1_ratio))
             for a in range(starts[g], starts[g + 1]):
-                move[support[a]] = step[a] if kept else -w[support[a]]
-            after += strength * (l1_ratio * math.sqrt(size) + 0.5 * (1.0 - l1_ratio) * size) if kept else 0.0
+                move[support[a]] = -w[support[a]] if turned else step[a]
         change[:] = 0.0
         multiply(H, move, change)
-        gain = after - before
         for i in support:
             gain += move[i] * (grad[i] + 0.5 * change[i])
         if gain <= 0.0:
             for i in range(w.shape[0]):
                 w[i] += move[i]
                 grad[i] += change[i]
-            return True
-        for a in range(m):
-            step[a] *= 0.5
-    return False
+            return gone, halving == 0 and gone == 0
+        step *= min(0.5, crossing) if halving == _LONG else 0.5
+    return 0, False
 
 
 def gram_group_path(H, q, null_gap, alphas, weights, l1_ratio, pen, order, starts, bounds, tol, max_sweeps, W, report):
@@ -232,32 +248,27 @@ def gram_group_path(H, q, null_gap, alphas, weights, l1_ratio, pen, order, start
             follow_line(H, q, w, last, grad, ratio, order, starts)
         for j in range(p):
             pen.weights[j] = alphas[k] * weights[j]
-        inner, sweeps, rest, before = tol * largest, 0, 0, np.inf
+        inner, sweeps, rest, before = tol * largest, 0, 1, np.inf
         while True:
             gap, violation, value = certify_groups(w, grad, q, null_gap, l1_ratio, pen, order, starts)
             if gap <= tol * null_gap:
                 break
             if sweeps >= max_sweeps:
                 return k
-            known = known and gap < _SLOW * before
-            before = np.inf
-            if rest > 0 or sweeps == 0:
-                most = min(_SWEEPS, max_sweeps - sweeps)
-                done, _ = gram_block_cd(H, w, grad, pen, order, starts, bounds, most, inner)
-                sweeps, rest, inner = sweeps + done, rest - done, _FINER * inner
+            known, before = known and gap < _SLOW * before, np.inf
+            if rest > 0:
+                done, _ = gram_block_cd(H, w, grad, pen, order, starts, bounds, min(rest, max_sweeps - sweeps), inner)
+                sweeps, rest, inner = sweeps + done, 0, _FINER * inner
                 continue
             active, same = find_support(w, order, starts, support, begins)
-            known = known and same
-            m = begins[active]
-            chosen, own = support[:m], begins[: active + 1]
-            if not known:
-                second_derivatives(H, w, l1_ratio, pen, chosen, own, system)
-                known = factorise(system, m)
-            else:
+            chosen, own = support[: begins[active]], begins[: active + 1]
+            if known and same:
                 before = gap
-            if known:
-                known = step_on_groups(H, w, grad, l1_ratio, pen, chosen, own, system)
-            rest = 1
+            else:
+                second_derivatives(H, w, l1_ratio, pen, chosen, own, system)
+                factorise(system, begins[active])
+            gone, known = step_on_groups(H, w, grad, l1_ratio, pen, chosen, own, system)
+            rest = 0 if gone else (1 if known else _SWEEPS)
         W[k] = w
         report[k, 0], report[k, 1], report[k, 2], report[k, 3] = gap, violation, value, sweeps
     return alphas.shape[0]

@@ -6,13 +6,14 @@ from numbers import Integral, Real
 
 import numpy as np
 import scipy.sparse as sp
+from sklearn import get_config
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin, _fit_context, clone
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import BayesianRidge
 from sklearn.model_selection import KFold, check_cv
 from sklearn.utils import Bunch, check_array, get_tags
-from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping
+from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d, validate_data
 
@@ -23,7 +24,7 @@ from skreg.quantile._adapter import QuantileAdapter, way_of
 from skreg.quantile._local_weights import fit_by_features, fit_by_partition, fit_global
 from skreg.quantile._quantile_regressor import QuantileRegressor
 from skreg.quantile._weights import CONSTRAINTS, RESOLUTIONS
-from skreg.quantile._weights_cv import Forecasts, cross_validated_scores, ordered
+from skreg.quantile._weights_cv import Forecasts, cross_validated_losses, ordered, within_one_standard_error
 
 _LOCAL = dict(features=fit_by_features, partition=fit_by_partition)
 _NOT_LOCAL = dict(  # settings that local weights could not hold
@@ -40,18 +41,18 @@ class QuantileAggregator(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     .. math::
         \hat g(x; \tau_k) = \sum_{j,l} w_{kjl} \, \hat g_j(x; \tau_l),
 
-    then the levels are put into order. Fine weights are all :math:`w_{kjl}`, so that every level is informed by all levels
-    of all models; medium ones have :math:`w_{kjl} = 0` for :math:`l \ne k`; coarse ones are, in addition, the same at
-    every level. The weights are exact solutions of `fit_weights`, a linear program, on out-of-fold forecasts: each model
-    is trained once without each fold of the data. Base models are then trained on all data.
+    then the levels are put into order. Fine weights are all :math:`w_{kjl}`, so that every level is informed by all
+    levels of all models; medium ones have :math:`w_{kjl} = 0` for :math:`l \ne k`; coarse ones are, in addition, the
+    same at every level. The weights are exact solutions of `fit_weights`, a linear program, on out-of-fold forecasts:
+    each model is trained once without each fold of the data. Base models are then trained on all data.
 
     Parameters
     ----------
     estimators : list of (str, estimator), default=None
         Names and base models: whatever predicts quantiles, several levels at once (`predict_quantiles`), one level for
-        each clone (`quantile`, or `alpha` beside ``loss="quantile"``), at levels given when predicting (quantile forests),
-        or a Normal distribution (``predict(X, return_std=True)``). None stands for linear quantile regression, Bayesian
-        ridge regression and histogram gradient boosting.
+        each clone (`quantile`, or `alpha` beside ``loss="quantile"``), at levels given when predicting (quantile
+        forests), or a Normal distribution (``predict(X, return_std=True)``). None stands for linear quantile
+        regression, Bayesian ridge regression and histogram gradient boosting.
     quantiles : array-like of shape (n_quantiles,), default=(0.05, 0.25, 0.5, 0.75, 0.95)
         Increasing levels, strictly between 0 and 1.
     resolution : {"coarse", "medium", "fine", "auto"}, default="fine"
@@ -60,13 +61,14 @@ class QuantileAggregator(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     locality : {"global", "features", "partition"}, default="global"
         Whether weights are the same everywhere or depend on x, which must then be numbers:
 
-        - "features": to the global weights come deviations, one a model and level (coarse: one a model), that are linear
-          in the standardised features, held within their range in the training data. Convex combinations are kept
-          convex by holding each prediction within the range of those that it combines.
+        - "features": to the global weights come deviations, one a model and level (coarse: one a model), that are
+          linear in the standardised features, held within their range in the training data. Convex combinations are
+          kept convex by holding each prediction within the range of those that it combines.
         - "partition": a tree with up to 8 leaves splits the space of the features where the models' losses differ most;
           each leaf has its own weights.
 
-        Both are shrunk to the global weights by an L1 penalty of its own strength, chosen as `shrinkage` is.
+        Both are shrunk to the global weights by an L1 penalty of its own strength: the `shrinkage` given, or of those
+        that "cv" tries the largest whose score is within one standard error of the best.
     constraint : {"convex", "positive", "affine", "none"}, default="convex"
         Non-negative weights that sum to one; non-negative ones; ones that sum to one; any.
     intercept : bool, default=False
@@ -78,14 +80,14 @@ class QuantileAggregator(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     max_nonzero : int, default=None
         Largest number of models in use.
     shrinkage : "cv" or float, default="cv"
-        Strength of the L1 penalty that draws the weights to those of `shrink_to`, in units of the loss of these; ``inf``
-        gives these themselves. "cv" chooses one of inf, 0.3, 0.1, 0.03, 0.01, 0.003 and 0 by its score on rows of the
-        out-of-fold forecasts that the weights were not fitted on.
+        Strength of the L1 penalty that draws the weights to those of `shrink_to`, in units of the loss of these;
+        ``inf`` gives these themselves. "cv" chooses one of inf, 0.3, 0.1, 0.03, 0.01, 0.003 and 0 by its score on rows
+        of the out-of-fold forecasts that the weights were not fitted on.
     shrink_to : {"uniform", "coarse"}, default="uniform"
         Equal weights of all models at the level itself, or the coarse weights.
     isotonize : {"sort", "pava", "minmax"} or None, default="sort"
-        How predictions are put into order (see `skreg.isotonize`); None leaves them as they are. "sort" and "pava" never
-        raise the score; "minmax" never narrows a central interval.
+        How predictions are put into order (see `skreg.isotonize`); None leaves them as they are. "sort" and "pava"
+        never raise the score; "minmax" never narrows a central interval.
     cv : int, splitter, iterable of splits or "prefit", default=5
         Folds of the out-of-fold forecasts, which must hold out each row once. "prefit" takes base models as they were
         fitted: X and y should be data that they have not seen.
@@ -135,9 +137,9 @@ class QuantileAggregator(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
 
     Notes
     -----
-    What is chosen by cross-validation is scored on forecasts of models that were trained without the rows in question, and
-    by weights fitted without these rows. In-sample, that is on `oof_predictions_`, fine weights are at least as good as
-    medium ones, these as coarse ones, and these as the best base model and the average (without shrinkage).
+    What is chosen by cross-validation is scored on forecasts of models that were trained without the rows in question,
+    and by weights fitted without these rows. In-sample, that is on `oof_predictions_`, fine weights are at least as
+    good as medium ones, these as coarse ones, and these as the best base model and the average (without shrinkage).
 
     References
     ----------
@@ -240,7 +242,15 @@ class QuantileAggregator(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         y = check_array(column_or_1d(y, warn=True), dtype=np.float64, ensure_2d=False, input_name="y")
         names, models = zip(*self._named_models())
         folds = self._folds(X, y)
-        forecasts = self._forecast(models, levels, X, y, fit_params, folds)
+        given = [fit_params] * len(names)
+        if get_config()["enable_metadata_routing"]:
+            routed = process_routing(self, "fit", **fit_params)
+            given = [routed[name].fit for name in names]
+        weight = fit_params.get("sample_weight")
+        weight = None if weight is None else check_sample_weight(weight, y)
+        features = self._features(X)
+        Z = self._forecast(models, levels, X, y, given, folds)
+        forecasts = Forecasts(Z, y, levels, weight, features)
         self._fit_weights(forecasts, folds)
         self.quantiles_ = levels
         self.named_estimators_ = Bunch(**dict(zip(names, self.estimators_)))
@@ -261,7 +271,9 @@ class QuantileAggregator(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         if not all(isinstance(name, str) and name and "__" not in name for name in names):
             raise ValueError(f"estimators must have non-empty strings without '__' as names; got {names}.")
         if len(set(names)) < len(names) or set(names) & set(self._get_param_names()):
-            raise ValueError(f"estimators must have names that differ from each other and from parameters; got {names}.")
+            raise ValueError(
+                f"estimators must have names that differ from each other and from parameters; got {names}."
+            )
         for _, model in given:
             way_of(model)
         return given
@@ -275,26 +287,24 @@ class QuantileAggregator(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
             raise ValueError("cv must hold out each sample exactly once.")
         return folds
 
-    def _forecast(self, models, levels, X, y, fit_params, folds):
-        """Out-of-fold forecasts, and models trained on all data."""
+    def _forecast(self, models, levels, X, y, given, folds):
+        """Out-of-fold forecasts, which it returns, and models trained on all data, by parameters `given` to each."""
         every = np.arange(len(y))
-        weight = fit_params.get("sample_weight")
-        weight = None if weight is None else check_sample_weight(weight, y)
-        features = self._features(X)
         if folds is None:
             adapters = [QuantileAdapter(_frozen(model), levels).fit(X, y) for model in models]
             Z = np.stack([adapter.predict_quantiles(X) for adapter in adapters], axis=1)
         else:
             adapters = [QuantileAdapter(model, levels) for model in models]
-            tasks = [(a, np.setdiff1d(every, test), test) for test in folds for a in adapters]
-            tasks += [(a, every, None) for a in adapters]
-            done = Parallel(n_jobs=self.n_jobs)(delayed(_fit_base)(*task, X, y, fit_params) for task in tasks)
+            pairs = list(zip(adapters, given))
+            tasks = [(*pair, np.setdiff1d(every, test), test) for test in folds for pair in pairs]
+            tasks += [(*pair, every, None) for pair in pairs]
+            done = Parallel(n_jobs=self.n_jobs)(delayed(_fit_base)(*task, X, y) for task in tasks)
             Z = np.empty((len(y), len(models), len(levels)))
-            for k, (_, _, test) in enumerate(tasks[: -len(models)]):
+            for k, (*_, test) in enumerate(tasks[: -len(models)]):
                 Z[test, k % len(models)] = done[k]
             adapters = done[-len(models) :]
         self.estimators_, self.oof_predictions_ = adapters, Z
-        return Forecasts(Z, y, levels, weight, features)
+        return Z
 
     def _fit_weights(self, forecasts, folds):
         """Choose resolution and shrinkage, and fit the weights with these."""
@@ -302,7 +312,9 @@ class QuantileAggregator(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         strengths = _SHRINKAGES if self.shrinkage == "cv" else [self.shrinkage]
         resolutions = RESOLUTIONS if self.resolution == "auto" else [self.resolution]
         fits = [partial(fit_global, settings=self._settings(resolution)) for resolution in resolutions]
-        scores, (i, j) = self._choose(fits, forecasts, strengths, folds)
+        losses = self._held_out_losses(fits, forecasts, strengths, folds)
+        scores = np.average(losses, axis=2, weights=forecasts.weight)
+        i, j = np.unravel_index(np.argmin(scores), scores.shape)
         self.resolution_, self.shrinkage_ = resolutions[i], strengths[j]
         self.cv_results_ = dict(
             resolution=np.repeat(resolutions, len(strengths)),
@@ -313,21 +325,22 @@ class QuantileAggregator(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         if self.locality != "global":
             settings = {**self._settings(self.resolution_), "shrinkage": self.shrinkage_}
             fit = partial(_LOCAL[self.locality], settings=settings)
-            scores, (_, j) = self._choose([fit], forecasts, strengths, folds)
+            (losses,) = self._held_out_losses([fit], forecasts, strengths, folds)
+            scores = np.average(losses, axis=1, weights=forecasts.weight)
+            j = within_one_standard_error(losses, forecasts.weight)
             self.local_shrinkage_ = strengths[j]
-            self.local_cv_results_ = dict(shrinkage=np.array(strengths), score=scores.ravel())
+            self.local_cv_results_ = dict(shrinkage=np.array(strengths), score=scores)
         (self._combination,) = fit(forecasts, [strengths[j]])
         result = self._combination.result
         self.weights_, self.intercepts_, self.dual_gap_ = result.weights, result.intercepts, result.dual_gap
         self.wis_oof_ = forecasts.score(self._combination.combine(forecasts.Z, forecasts.features), self.isotonize)
         self.base_wis_ = np.array([forecasts.score(forecasts.Z[:, j], None) for j in range(forecasts.Z.shape[1])])
 
-    def _choose(self, fits, forecasts, strengths, folds):
-        """Cross-validated scores of all fits at all strengths (NaN where there is no choice), and the place of the best."""
+    def _held_out_losses(self, fits, forecasts, strengths, folds):
+        """Losses of all fits at all strengths on held-out rows; NaN where there is nothing to choose."""
         if len(fits) * len(strengths) == 1:
-            return np.array([[np.nan]]), (0, 0)
-        scores = cross_validated_scores(fits, forecasts, strengths, folds, self.isotonize, self.n_jobs)
-        return scores, np.unravel_index(np.argmin(scores), scores.shape)
+            return np.full((1, 1, len(forecasts.y)), np.nan)
+        return cross_validated_losses(fits, forecasts, strengths, folds, self.isotonize, self.n_jobs)
 
     def _settings(self, resolution):
         """Arguments of `fit_weights` but for its shrinkage."""
@@ -345,7 +358,9 @@ class QuantileAggregator(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         """Reject what the local weights could not hold."""
         for name, absent in _NOT_LOCAL.get(self.locality, {}).items():
             if getattr(self, name) != absent:
-                raise ValueError(f"{name} must be {absent} with locality={self.locality!r}; got {getattr(self, name)!r}.")
+                raise ValueError(
+                    f"{name} must be {absent} with locality={self.locality!r}; got {getattr(self, name)!r}."
+                )
 
     def _as_table(self, X):
         """X as base models can take it: frames, sparse matrices and arrays as they are, but numbers as numbers."""
@@ -449,8 +464,8 @@ def _inner_folds(n_samples):
     return [test for _, test in KFold(min(5, n_samples)).split(np.zeros(n_samples))]
 
 
-def _fit_base(adapter, train, test, X, y, fit_params):
+def _fit_base(adapter, given, train, test, X, y):
     """The forecasts for the rows `test` of a model trained on the rows `train`, or that model where `test` is None."""
-    given = {name: safe_indexing(v, train) if np.shape(v)[:1] == (len(y),) else v for name, v in fit_params.items()}
+    given = {name: safe_indexing(v, train) if np.shape(v)[:1] == (len(y),) else v for name, v in given.items()}
     model = clone(adapter).fit(safe_indexing(X, train), y[train], **given)
     return model if test is None else model.predict_quantiles(safe_indexing(X, test))

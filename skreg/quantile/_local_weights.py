@@ -1,12 +1,13 @@
 r"""Weights of forecasts that depend on the features: deviations from global weights, shrunk to none.
 
-"features": with features phi(x) (a constant and the standardised features), the combined forecast ghat_k(x) of the global
-weights is moved towards those of the models, by
+"features": with features phi(x) (a constant and the standardised features), the combined forecast ghat_k(x) of the
+global weights is moved towards those of the models, by
 
     g_k(x) = ghat_k(x) + sum_{j,r} v_kjr phi_r(x) (z_jk(x) - ghat_k(x)),
 
-a linear quantile regression with the penalty lambda L_k sum |v_kjr|. The weights of the forecasts still sum to what they
-did. Convex weights are kept convex: g_k(x) is held between the smallest and the largest of the forecasts that it combines.
+a linear quantile regression with the penalty lambda L_k sum |v_kjr|. The weights of the forecasts still sum to what
+they did. Convex weights are kept convex: g_k(x) is held between the smallest and the largest of the forecasts that it
+combines.
 
 "partition": a tree splits the features' space where the models' losses differ most; each leaf has weights of its own,
 shrunk to the global ones.
@@ -18,7 +19,7 @@ from typing import Any
 import numpy as np
 from sklearn.tree import DecisionTreeRegressor
 
-from skreg.quantile._weights import fit_weights, level_groups, weighted_loss
+from skreg.quantile._weights import fit_weights, level_groups, pinball, weighted_loss
 from skreg.solvers._interior_point_fit import fit_quantiles
 
 _LEAVES = 8  # at most
@@ -101,7 +102,9 @@ def fit_by_features(forecasts, strengths, settings):
     for strength in strengths:
         coefs = np.zeros((len(levels), Z.shape[1], away.shape[2]))
         for group in groups if np.isfinite(strength) else []:
-            coefs[group] = _deviations(away[..., group], y[:, None] - combined[:, group], levels[group], weight, strength)
+            coefs[group] = _deviations(
+                away[..., group], y[:, None] - combined[:, group], levels[group], weight, strength
+            )
         fits.append(FeatureWeights(result, phi, coefs, settings["constraint"] == "convex"))
     return fits
 
@@ -159,8 +162,7 @@ def _leaf_weights(part, settings):
 def _tree_of_losses(forecasts):
     """Tree of the models' pinball losses (averaged over levels) less their mean over the models."""
     Z, y, levels, weight, features = forecasts
-    r = y[:, None, None] - Z
-    losses = np.maximum(levels * r, (levels - 1.0) * r).mean(axis=2)
+    losses = pinball(y[:, None, None] - Z, levels).mean(axis=2)
     smallest = max(_LEAF_SAMPLES, int(np.ceil(_LEAF_SHARE * len(y))))
     tree = DecisionTreeRegressor(max_leaf_nodes=_LEAVES, min_samples_leaf=smallest, random_state=0)
     return tree.fit(features, losses - losses.mean(axis=1, keepdims=True), sample_weight=weight)

@@ -6,10 +6,21 @@ from numbers import Real
 import numpy as np
 import scipy.sparse as sp
 from sklearn.base import RegressorMixin, _fit_context
-from sklearn.utils.validation import assert_all_finite
+from sklearn.utils.validation import assert_all_finite, check_is_fitted
 
-from skreg._backend import Interval, Options, StrOptions, get_namespace, get_namespace_and_device, move_to, to_numpy
+from skreg._backend import (
+    Interval,
+    Options,
+    StrOptions,
+    check_same_namespace,
+    get_namespace,
+    get_namespace_and_device,
+    move_to,
+    to_numpy,
+)
 from skreg._base import SparseLinearModel, check_offset, check_sample_weight, constraints, without_ignored
+from skreg._quantiles import central_level, check_levels
+from skreg.quantile._inference import DENSITIES, StandardErrors, covariances
 from skreg.solvers._interior_point_fit import QuantileFit, fit_quantiles
 
 
@@ -83,7 +94,7 @@ class QuantileRegressor(RegressorMixin, SparseLinearModel):
     intercept_ : float or ndarray of shape (n_quantiles,)
         Intercept; 0.0 if ``fit_intercept=False``.
     quantiles_ : ndarray of shape (n_quantiles,)
-        The levels.
+        The levels, in float64.
     n_iter_ : int
         Interior-point steps, over all levels and stages.
     dual_gap_ : float
@@ -257,7 +268,7 @@ class QuantileRegressor(RegressorMixin, SparseLinearModel):
         one = np.ndim(self.quantile) == 0
         coef, intercept = prepared.on_device(fit.coefs), prepared.on_device(fit.intercepts)
         self._set_coefficients(coef[0, :] if one else coef, float(fit.intercepts[0]) if one else intercept)
-        self.quantiles_ = prepared.on_device(prepared.levels)
+        self.quantiles_ = prepared.xp.asarray(prepared.levels, device=prepared.device)
         self.n_iter_, self.dual_gap_ = certificate.n_iter, certificate.dual_gap
         self.kkt_violation_, self.converged_ = certificate.kkt_violation, certificate.converged
 
@@ -298,6 +309,100 @@ class QuantileRegressor(RegressorMixin, SparseLinearModel):
         xp, _ = get_namespace(eta)
         return eta[:, None] if eta.ndim == 1 else eta
 
+    def standard_errors(self, X, y, sample_weight=None, offset=None, *, method="kernel"):
+        r"""Standard errors of the coefficients, from large samples, of a model without penalty and bounds.
+
+        The covariance is :math:`\tau (1 - \tau) H^{-1} J H^{-1}` with :math:`J = \sum_i s_i z_i z_i^\top`,
+        :math:`H = \sum_i s_i f_i z_i z_i^\top` and :math:`z_i = (x_i, 1)`, where :math:`f_i` estimates the density of
+        :math:`y_i` given :math:`x_i` at its quantile. The samples are taken to be independent.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, sparse array} of shape (n_samples, n_features)
+            The training data.
+        y : array-like of shape (n_samples,)
+            The target of the training data.
+        sample_weight : array-like of shape (n_samples,), default=None
+            The weights of the fit, as numbers of observations: their sum, too, counts. Divided by two they give
+            larger errors.
+        offset : array-like of shape (n_samples,), default=None
+            The offset of the fit.
+        method : {"kernel", "nid", "iid"}, default="kernel"
+            Estimate of the densities: "kernel", Gaussian kernels at the residuals [1]_; "nid", differences of the
+            predictions at two levels nearby, which takes two more fits for each level and assumes that the quantiles
+            there are linear in x too [2]_; "iid", one density for all samples, right only where the noise does not
+            depend on x. All take the bandwidth of [3]_.
+
+        Returns
+        -------
+        errors : StandardErrors
+            Named tuple of `coef` and `intercept`, in the shapes of `coef_` and `intercept_`, and `covariance`, of
+            shape (n_features + 1, n_features + 1), the intercept last (without one: n_features); of a sequence of
+            levels, one matrix for each.
+
+        Raises
+        ------
+        ValueError
+            If the model has a penalty or bounds, or columns are linearly dependent, or an argument has a wrong shape
+            or value.
+
+        Notes
+        -----
+        With "nid", samples at which the prediction does not increase with the level count as of density zero. Choose
+        "kernel" or "nid" unless the noise is known to be the same everywhere.
+
+        References
+        ----------
+        .. [1] J. Powell (1991). Estimation of monotonic regression models under quantile restrictions. In
+           Nonparametric and Semiparametric Methods in Econometrics, Cambridge University Press.
+        .. [2] W. Hendricks, R. Koenker (1992). Hierarchical spline models for conditional quantiles and the demand for
+           electricity. Journal of the American Statistical Association 87(417).
+        .. [3] P. Hall, S. Sheather (1988). On the distribution of a Studentized quantile. Journal of the Royal
+           Statistical Society B 50(3).
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_diabetes
+        >>> from skreg import QuantileRegressor
+        >>> X, y = load_diabetes(return_X_y=True)
+        >>> model = QuantileRegressor(penalty=None).fit(X, y)
+        >>> errors = model.standard_errors(X, y)
+        >>> z = model.coef_ / errors.coef
+        >>> (abs(z) > 1.96).nonzero()[0]
+        array([1, 2, 3, 8])
+        """
+        check_is_fitted(self)
+        if method not in list(DENSITIES):
+            raise ValueError(f"method must be one of {list(DENSITIES)}; got {method!r}.")
+        check_same_namespace(X, self, attribute="coef_", method="standard_errors")
+        X, y = self._validate(X, y, y_numeric=True, reset=False)
+        prepared = self._prepare(X, y, sample_weight, offset)
+        free = dict(l1=0.0, ridge=0.0, lower=-np.inf, upper=np.inf)
+        if any(np.any(prepared.terms[name] != value) for name, value in free.items()):
+            raise ValueError(
+                "standard_errors are those of a model without penalty (alpha=0.0 or penalty=None) and without bounds."
+            )
+        covariance = covariances(
+            prepared.X if sp.issparse(prepared.X) else to_numpy(prepared.X),
+            to_numpy(prepared.y),
+            to_numpy(prepared.weight),
+            to_numpy(self.quantiles_),
+            np.atleast_2d(to_numpy(self.coef_)).astype(np.float64),
+            np.full(1, self.intercept_) if self.coef_.ndim == 1 else to_numpy(self.intercept_),
+            bool(self.fit_intercept),
+            method,
+        )
+        return self._standard_errors(prepared, covariance)
+
+    def _standard_errors(self, prepared, covariance):
+        """Errors at all levels in the shapes of `coef_` and `intercept_`."""
+        errors = np.sqrt(np.diagonal(covariance, axis1=1, axis2=2))
+        n_features = prepared.X.shape[1]
+        coef, intercept = errors[:, :n_features], errors[:, n_features:].sum(axis=1)
+        if self.coef_.ndim == 1:
+            return StandardErrors(prepared.on_device(coef[0]), float(intercept[0]), prepared.on_device(covariance[0]))
+        return StandardErrors(*map(prepared.on_device, (coef, intercept, covariance)))
+
 
 _ROUNDING = 1e-12  # relative gap that rounding alone may leave
 
@@ -308,23 +413,3 @@ class _Certificate:
     dual_gap: float
     kkt_violation: float
     converged: bool
-
-
-def check_levels(quantile, name):
-    """Valid levels as an array of shape (n_levels,)."""
-    try:
-        levels = np.atleast_1d(np.asarray(quantile, dtype=np.float64))
-    except (TypeError, ValueError):
-        raise ValueError(f"{name} must be a level or a sequence of levels; got {quantile!r}.") from None
-    if levels.ndim != 1 or len(levels) == 0:
-        raise ValueError(f"{name} must be a level or a non-empty sequence of levels; got shape {levels.shape}.")
-    if not ((levels > 0) & (levels < 1)).all():
-        raise ValueError(f"{name} must be strictly between 0 and 1; got {quantile!r}.")
-    if (np.diff(levels) <= 0).any():
-        raise ValueError(f"{name} must have levels that increase; got {quantile!r}.")
-    return levels
-
-
-def central_level(levels):
-    """Place of the level nearest to 0.5, the lower one of two."""
-    return int(np.argmin(np.round(np.abs(levels - 0.5), 12)))

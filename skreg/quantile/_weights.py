@@ -2,8 +2,8 @@ r"""Weights of several quantile forecasts, as exactly solved linear programs.
 
     minimise over w, b:   sum_i s_i mean_k psi_{tau_k}(y_i - w_k . z_ik - b_k) + penalty,     sum_i s_i = 1
 
-Here z_ik are the forecasts that inform level k: one a model at level k itself, or (fine weights) all levels of all models.
-Levels that share their weights are one stacked problem; all other levels are problems of their own.
+Here z_ik are the forecasts that inform level k: one a model at level k itself, or (fine weights) all levels of all
+models. Levels that share their weights are one stacked problem; all other levels are problems of their own.
 """
 
 from dataclasses import dataclass
@@ -300,7 +300,12 @@ def _given_target(shrink_to, groups, resolution, p, m, bounds):
 
 def weighted_loss(r, levels, weight):
     """Weighted mean pinball loss of residuals."""
-    return float(np.average(np.maximum(levels * r, (levels - 1.0) * r), weights=weight))
+    return float(np.average(pinball(r, levels), weights=weight))
+
+
+def pinball(r, levels):
+    """Pinball loss of residuals."""
+    return np.maximum(levels * r, (levels - 1.0) * r)
 
 
 def level_groups(resolution, tau_groups, m):

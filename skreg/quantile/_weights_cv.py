@@ -5,8 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.utils.parallel import Parallel, delayed
 
-from skreg.metrics import mean_pinball_loss
 from skreg.quantile._isotonic import isotonize
+from skreg.quantile._weights import pinball
 
 
 class Forecasts(NamedTuple):
@@ -28,10 +28,14 @@ class Forecasts(NamedTuple):
             None if self.features is None else self.features[index],
         )
 
-    def score(self, bands, isotonic):
-        """Weighted interval score of combined forecasts: twice their mean pinball loss."""
+    def losses(self, bands, isotonic):
+        """Weighted interval score of each sample's combined forecasts: twice the mean pinball loss."""
         bands = ordered(bands, self.levels, isotonic)
-        return 2.0 * mean_pinball_loss(self.y, bands, self.levels, sample_weight=self.weight)
+        return 2.0 * pinball(self.y[:, None] - bands, self.levels).mean(axis=1)
+
+    def score(self, bands, isotonic):
+        """Weighted interval score of combined forecasts."""
+        return float(np.average(self.losses(bands, isotonic), weights=self.weight))
 
 
 def ordered(bands, levels, isotonic):
@@ -39,8 +43,8 @@ def ordered(bands, levels, isotonic):
     return bands if isotonic is None else isotonize(bands, isotonic, quantiles=levels)
 
 
-def cross_validated_scores(fits, forecasts, strengths, folds, isotonic, n_jobs=None):
-    """Scores on samples that the weights were not fitted on.
+def cross_validated_losses(fits, forecasts, strengths, folds, isotonic, n_jobs=None):
+    """Scores of samples that the weights were not fitted on.
 
     Parameters
     ----------
@@ -59,15 +63,29 @@ def cross_validated_scores(fits, forecasts, strengths, folds, isotonic, n_jobs=N
 
     Returns
     -------
-    scores : ndarray of shape (n_fits, n_strengths)
-        Weighted interval scores over all samples.
+    losses : ndarray of shape (n_fits, n_strengths, n_samples)
+        Weighted interval scores.
     """
     tasks = [(fit, test) for fit in fits for test in folds]
     held_out = Parallel(n_jobs=n_jobs)(delayed(_held_out)(fit, forecasts, strengths, test) for fit, test in tasks)
     bands = np.empty((len(fits), len(strengths), len(forecasts.y), len(forecasts.levels)))
     for i, part in enumerate(held_out):
         bands[i // len(folds)][:, folds[i % len(folds)]] = part
-    return np.array([[forecasts.score(b, isotonic) for b in of_fit] for of_fit in bands])
+    return np.array([[forecasts.losses(b, isotonic) for b in of_fit] for of_fit in bands])
+
+
+def within_one_standard_error(losses, weight):
+    """The first of the rows of `losses` whose mean is at most one standard error above the least.
+
+    The error is that of the mean difference from the best row, sample by sample.
+    """
+    weight = np.full(losses.shape[1], 1.0) if weight is None else weight
+    best = losses[np.argmin(losses @ weight)]
+    share = weight / weight.sum()
+    excess = losses - best
+    mean = excess @ share
+    error = np.sqrt((excess - mean[:, None]) ** 2 @ share**2)
+    return int(np.argmax(mean <= error))
 
 
 def _held_out(fit, forecasts, strengths, test):

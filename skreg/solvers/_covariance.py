@@ -17,7 +17,8 @@ from skreg.solvers._newton_finish import newton_step
 
 _BASES = L1, ElasticNet  # penalties of which there are compiled paths, and of groups' norms
 _SMALL = 100  # size of a support at which an exact step is always taken
-_PATH_SWEEPS = 500  # most sweeps for one point of a path before pivoting is called for
+_PATH_SWEEPS = 500  # most sweeps for one point of a path before pivoting is called for, ...
+_GROUP_SWEEPS = 100  # ... or the general solver for groups, with Newton steps between sweeps
 _LONG = 30  # alphas from which a path on little data is worth the loading of compiled code
 _COLUMNS = 2000  # columns up to which a path over a taller design is worth the whole Gram matrix
 
@@ -157,7 +158,8 @@ def _group_points(model, q, null, penalty, pen, alphas, tol, max_sweeps):
     along = [as_kernel_array(a) for a in (alphas, pen.weights)]
     layout = [as_kernel_array(a) for a in (*group_layout(pen), model.block_bounds(pen))]
     kernel, l1_ratio = gram_group_path_kernel(penalty), getattr(pen, "l1_ratio", 1.0)
-    done = kernel(*arrays, null.gap, *along, l1_ratio, own, *layout, tol, max_sweeps, W, report)
+    most = min(max_sweeps, _GROUP_SWEEPS)
+    done = kernel(*arrays, null.gap, *along, l1_ratio, own, *layout, tol, most, W, report)
     gaps, violations, objectives, epochs = report[:done].T
     return W[:done], gaps / null.gap, violations / null.violation, objectives, epochs
 

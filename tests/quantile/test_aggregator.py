@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from sklearn import config_context
 from sklearn.base import BaseEstimator, RegressorMixin, clone
 from sklearn.datasets import load_diabetes
 from sklearn.ensemble import ExtraTreesRegressor, GradientBoostingRegressor, RandomForestRegressor
@@ -131,9 +132,9 @@ def test_local_weights_win_where_models_are_good_in_places(locality, gain):
 def test_local_weights_lose_nothing_where_models_are_alike_everywhere(locality):
     models = [(f"m{k}", Expert(0.0, wave=31.0 + 9 * k, error=0.4 + 0.2 * k)) for k in range(3)]
     X, y = draw_two_sides(2000, seed=9)
-    params = dict(estimators=models, resolution="medium", shrinkage="cv", cv=5)
-    fit = lambda **p: aggregator(**params, **p).fit(*draw_two_sides(300, seed=0))
-    scores = [weighted_interval_score(y, m.predict_quantiles(X), LEVELS) for m in (fit(), fit(locality=locality))]
+    params = dict(estimators=models, quantiles=[0.2, 0.5, 0.8], resolution="coarse", shrinkage="cv", cv=5)
+    fit = lambda **p: aggregator(**params, **p).fit(*draw_two_sides(200, seed=0))
+    scores = [mean_pinball_loss(y, m.predict_quantiles(X), m.quantiles_) for m in (fit(), fit(locality=locality))]
     assert scores[1] <= 1.01 * scores[0]
 
 
@@ -175,8 +176,9 @@ def test_zero_weight_of_a_sample_is_as_if_it_were_not_there(data):
     place = np.full(150, -1)
     place[kept] = np.arange(len(kept))
     inner = [tuple(place[part][place[part] >= 0] for part in fold) for fold in folds]
-    weighted = aggregator(cv=folds, shrinkage="cv").fit(X, y, sample_weight=weight)
-    without = aggregator(cv=inner, shrinkage="cv").fit(X[kept], y[kept])
+    params = dict(estimators=MODELS[:2], resolution="medium", shrinkage="cv")
+    weighted = aggregator(cv=folds, **params).fit(X, y, sample_weight=weight)
+    without = aggregator(cv=inner, **params).fit(X[kept], y[kept])
     np.testing.assert_allclose(weighted.cv_results_["score"], without.cv_results_["score"], rtol=1e-8)
     np.testing.assert_allclose(weighted.predict_quantiles(X), without.predict_quantiles(X), rtol=1e-6)
 
@@ -197,6 +199,16 @@ def test_frames_sparse_data_and_searches(data):
     grid = dict(resolution=["coarse", "medium"], a__alpha=[0.01, 0.1], b=[QuantileRegressor(alpha=1.0)])
     search = GridSearchCV(aggregator(estimators=linear), grid, cv=2).fit(X, y)
     assert search.best_estimator_.get_params()["b__alpha"] == 1.0 and linear[1][1].alpha == 0.1
+
+
+def test_metadata_goes_to_models_that_ask_for_it(data):
+    X, y = data
+    weight = np.linspace(0.5, 2.0, 150)
+    expected = aggregator(estimators=MODELS[:1]).fit(X, y, sample_weight=weight)
+    with config_context(enable_metadata_routing=True):
+        asks = clone(MODELS[0][1]).set_fit_request(sample_weight=True)
+        model = aggregator(estimators=[("linear", asks)]).fit(X, y, sample_weight=weight)
+    np.testing.assert_array_equal(model.oof_predictions_, expected.oof_predictions_)
 
 
 def test_defaults_fit(data):
@@ -250,7 +262,7 @@ def _scores(X, y, seed):
             GradientBoostingRegressor(loss="quantile", n_estimators=50, min_samples_leaf=8, random_state=0),
         ),
     ]
-    chosen = QuantileAggregator(models, levels, n_jobs=2).fit(X, y)
+    chosen = QuantileAggregator(models, levels).fit(X, y)
     Z = np.stack([model.predict_quantiles(X_test) for model in chosen.estimators_], axis=1)
     fine = fit_weights(chosen.oof_predictions_, y, levels, resolution="fine")
     free = fit_weights(chosen.oof_predictions_, y, levels, constraint="none", intercept=True)

@@ -154,7 +154,9 @@ def test_copies_of_a_model_change_nothing():
     twice = np.concatenate([Z, Z[:, :1]], axis=1)
     for resolution in ("coarse", "medium", "fine"):
         once = fit_weights(Z, y, LEVELS, resolution=resolution)
-        assert fit_weights(twice, y, LEVELS, resolution=resolution).objective == pytest.approx(once.objective, rel=1e-10)
+        assert fit_weights(twice, y, LEVELS, resolution=resolution).objective == pytest.approx(
+            once.objective, rel=1e-10
+        )
 
 
 def test_a_perfect_forecast_is_found():

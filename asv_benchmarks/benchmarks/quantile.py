@@ -1,0 +1,100 @@
+"""Quantile regression: n >> p, p >> n, and several levels, one by one and together."""
+
+import numpy as np
+
+import skreg
+from skreg.quantile import fit_weights
+
+from .common import Benchmark, Estimator, regression
+
+LEVELS = {
+    "one": 0.9,
+    "seven": [0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95],
+}
+DATA = {
+    "tall": (lambda: regression(50_000, 20), 0.0),  # most rows enter as two sums
+    "mid": (lambda: regression(1_000, 50), 0.0),
+    "wide": (lambda: regression(200, 2_000), 0.05),  # most features are left out
+}
+
+
+class QuantileRegressorBenchmark(Benchmark, Estimator):
+    param_names = ["data", "levels"]
+    params = (list(DATA), list(LEVELS))
+
+    def make_data(self, data, levels):
+        return DATA[data][0]()
+
+    def make_estimator(self, data, levels):
+        return skreg.QuantileRegressor(quantile=LEVELS[levels], alpha=DATA[data][1])
+
+    def objective(self, estimator):
+        """The mean over the levels."""
+        r = self.y[:, None] - estimator.predict_quantiles(self.X)
+        tau = estimator.quantiles_
+        pinball = np.maximum(tau * r, (tau - 1.0) * r).mean()
+        return pinball + self.estimator.alpha * np.abs(np.atleast_2d(estimator.coef_)).sum(axis=1).mean()
+
+
+class NonCrossingBenchmark(Benchmark):
+    """All levels at once, in order on the rows of the training data or in the box around them."""
+
+    param_names = ["n_samples", "non_crossing"]
+    params = ([500, 5_000], ["rows", "box"])
+
+    def setup(self, n_samples, non_crossing):
+        self.X, self.y = regression(n_samples, 10, n_informative=5)
+        levels = np.arange(1, 20) / 20
+        self.model = skreg.QuantileRegressor(quantile=levels, alpha=0.0, non_crossing=non_crossing)
+        self.time_fit(n_samples, non_crossing)
+
+    def time_fit(self, n_samples, non_crossing):
+        self.model.fit(self.X, self.y)
+
+    def peakmem_fit(self, n_samples, non_crossing):
+        self.model.fit(self.X, self.y)
+
+    def track_dual_gap(self, n_samples, non_crossing):
+        return self.model.dual_gap_
+
+
+class ConformalBenchmark(Benchmark):
+    """What calibration adds to the fits, and what a prediction by CV+ costs."""
+
+    param_names = ["method"]
+    params = (["split", "cv+"],)
+
+    def setup(self, method):
+        self.X, self.y = regression(2_000, 20)
+        levels = LEVELS["seven"]
+        base = skreg.QuantileRegressor(quantile=levels, alpha=0.0)
+        self.model = skreg.ConformalQuantileRegressor(base, quantiles=levels, method=method, random_state=0)
+        self.time_fit(method)
+
+    def time_fit(self, method):
+        self.model.fit(self.X, self.y)
+
+    def time_predict(self, method):
+        self.model.predict_quantiles(self.X)
+
+    def peakmem_predict(self, method):
+        self.model.predict_quantiles(self.X)
+
+
+class AggregatorBenchmark(Benchmark):
+    """Weights of given forecasts: one for each, one for each and level."""
+
+    param_names = ["resolution"]
+    params = (["coarse", "medium", "fine"],)
+
+    def setup(self, resolution):
+        X, self.y = regression(2_000, 20)
+        self.levels = LEVELS["seven"]
+        base = skreg.QuantileRegressor(quantile=self.levels, alpha=0.0)
+        parts = [X, X[:, :10], X[:, 10:], X[:, ::2]]
+        forecasts = [base.fit(part, self.y).predict_quantiles(part) for part in parts]
+        self.Z = np.stack(forecasts, axis=1)
+        self.time_fit_weights(resolution)
+
+    def time_fit_weights(self, resolution):
+        fit_weights(self.Z, self.y, self.levels, resolution=resolution)

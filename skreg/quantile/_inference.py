@@ -51,8 +51,8 @@ def covariances(X, y, weight, levels, coefs, intercepts, fit_intercept, method):
     n_coefs = X.shape[1] + fit_intercept
     if weight.sum() <= n_coefs:
         raise ValueError(
-            "sample_weight counts observations for standard errors: its sum must exceed the number of coefficients, "
-            f"{n_coefs}; got {weight.sum():.4g}."
+            "Standard errors need more observations (rows, or the sum of sample_weight, which counts them) than "
+            f"coefficients, {n_coefs}; got {weight.sum():.4g}."
         )
     basis = _Basis(design, weight, fit_intercept)
     result = np.zeros((len(levels), n_coefs, n_coefs))

@@ -132,7 +132,7 @@ def test_bad_input_is_named():
     model = QuantileRegressor(penalty=None).fit(X, y)
     with pytest.raises(ValueError, match="method must be one of"):
         model.standard_errors(X, y, method="boot")
-    with pytest.raises(ValueError, match="sample_weight counts observations"):
+    with pytest.raises(ValueError, match="sum of sample_weight"):
         model.standard_errors(X, y, np.full(len(y), 1.0 / len(y)))
     with pytest.raises(ValueError, match="features"):
         model.standard_errors(X[:, :2], y)

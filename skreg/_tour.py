@@ -172,10 +172,10 @@ def cases():
         ),
         Case(
             diabetes,
-            skreg.QuantileRegressor(quantile=0.9, alpha=0.013),
+            skreg.QuantileRegressor(quantile=0.9, alpha=0.01),
             "D2 at 0.9",
             pinball_d2,
-            SklearnQuantileRegressor(quantile=0.9, alpha=0.013),
+            SklearnQuantileRegressor(quantile=0.9, alpha=0.01),
         ),
         Case(cancer, skreg.SparseClassifierCV(alphas=30), "accuracy", accuracy_score, l1_logistic_cv()),
         Case(

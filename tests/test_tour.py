@@ -21,7 +21,7 @@ def test_every_skreg_model_is_certified(cases):
     for case in cases:
         result = _tour.run(case.model, case)
         assert result.converged
-        assert result.score > 0.2
+        assert result.score > 0.1  # of one at best; the share of pinball loss is the smallest
 
 
 def test_the_group_model_selects_quantities_as_wholes(cases):

@@ -1,14 +1,17 @@
 """A whole path of the group Lasso in residual form: one compiled call for all strengths.
 
-u is the gradient of the loss with respect to the predictor, weighted and with the intercept at its best; with d the
-weights, the squared loss is 1/2 sum_i u_i^2 / d_i, in whose metric u is measured here. Each strength starts on the line
-through the last two points, then sweeps over the groups in play take turns with certificates.
+With S the roots of the weights, s is minus the residual times S, and X stands for S times the centred columns: the loss
+is 1/2 ||s||^2 and its gradient X's. Coordinates are numbered by group. A group that comes into play is rotated: from
+then on its columns are those of X_g V with V the eigenvectors of X_g'X_g, and its coefficients are v = V'w. Its second
+derivatives D are then diagonal, and its norm is what it was.
 
-A certificate needs the norm of every group's gradient X_g'u. Near points v, v' of before, whose gradients are known,
+Each strength starts on the line through the last two points, then sweeps over the groups in play take turns with
+certificates. A certificate needs the norm of every group's gradient X_g's. Near points t, t' of before, whose gradients
+are known,
 
-    ||X_g'u|| <= ||a X_g'v + b X_g'v'|| + ||X_g|| ||u - a v - b v'||,
+    ||X_g's|| <= ||a X_g't + b X_g't'|| + ||X_g|| ||s - a t - b t'||,
 
-and as u hardly leaves their span along a path, this tells most groups to be inactive without a look at their columns.
+and as s hardly leaves their span along a path, this tells most groups to be inactive without a look at their columns.
 """
 
 import math
@@ -16,115 +19,227 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skreg.kernels._block_cd import (
-    dense_adds,
-    dense_dots,
-    minimise_block,
-    residual_block_sweep,
-    sparse_adds,
-    sparse_dots,
-)
-from skreg.kernels._residual_cd import dense_add, dense_dot, sparse_add, sparse_dot
 from skreg.kernels._specialize import specialize
 
 _REACH = 0.7  # ratio of two strengths from which one tells something about the other
 _EARLY = 1.5  # factor on the tolerance at which a gap foretold by the last step is worth a certificate
 _NEWTON = 2  # Newton steps of a line search
 _LONGEST = 10.0  # step of a line search, in sweeps: a sweep that moves nothing is rounding, not to be made larger
-_ROUNDING = 1e-14  # of the terms of a squared distance
+_ROUNDING = 1e-14  # of the terms of a squared distance or norm
 _PARALLEL = 1e-8  # squared sine of the angle of two points below which the second says nothing more
 _CONSTANT = 1e-25  # variance over squared mean below which a column counts as constant
+_SHARE = 0.3  # of the uncertain part of a norm that counts where no certificate is wanted
+_ROOT = 30  # most Newton steps for the norm of a group, which take 2 or 3
+_CLOSE = 1e-7  # relative Newton step after which that norm is exact: the error is about its square
 
 
 class Groups(NamedTuple):
-    """The columns by group: g holds the coordinates ``order[starts[g]:starts[g + 1]]``.
+    """The columns by group: g holds the coordinates ``starts[g]:starts[g + 1]``, in the data the columns `order`.
 
-    `H` has each group's second derivatives from ``offsets[g]`` on, `bounds` a bound of their eigenvalues and `reach` a
-    perhaps looser one, -1 where they are not known yet; `moment`, the columns' means, is known where `reach` is.
+    `reach` bounds the largest second derivative, and is -1 where nothing is known yet of a group; `means` are known
+    where it is. Of groups that are `ready`, `store` (and `rotated`, the same memory to be read) has the rotated columns
+    as rows, `D` their second derivatives, and `V` the rows of the rotation.
     """
 
-    columns: tuple
-    place: np.ndarray
+    rows: np.ndarray
+    root: np.ndarray
     centred: bool
-    moment: np.ndarray
-    d: np.ndarray
-    inverse: np.ndarray
     order: np.ndarray
     starts: np.ndarray
-    H: np.ndarray
-    offsets: np.ndarray
-    bounds: np.ndarray
+    places: np.ndarray
+    means: np.ndarray
     reach: np.ndarray
+    ready: np.ndarray
+    store: np.ndarray
+    rotated: np.ndarray
+    D: np.ndarray
+    V: np.ndarray
 
 
 class Memory(NamedTuple):
-    """Points u, their products, those with the present one; a group's last two gradients, and at which points."""
+    """Points s, their products, those with the present one; a group's last two gradients, and at which points.
+
+    `weighted` is S times the present point, whose products with the plain columns are gradients.
+    """
 
     points: np.ndarray
     products: np.ndarray
     against: np.ndarray
     count: np.ndarray
+    weighted: np.ndarray
     last: np.ndarray
     former: np.ndarray
     gradient: np.ndarray
     past: np.ndarray
 
 
-def measure_block(groups, g):
-    """Second derivatives of a group and a bound of their eigenvalues, which is the largest sum of a row's sizes."""
-    members = groups.order[groups.starts[g] : groups.starts[g + 1]]
-    width = members.shape[0]
-    first = groups.offsets[g]
-    block = groups.H[first : first + width * width].reshape((width, width))
-    one, total = np.ones(1), groups.d.sum()
-    measure_columns(groups, g)
-    for a in range(width):
-        x, mean = np.zeros(groups.d.shape[0]), groups.moment[members[a]]
-        add(groups.columns, groups.place, members[a : a + 1], one, groups.d, x)  # noqa: F821 - bound by specialize
-        for i in range(x.shape[0]):
-            x[i] -= mean * groups.d[i]
-        dots(groups.columns, groups.place, members, x, block[a])  # noqa: F821
-        if block[a, a] <= _CONSTANT * total * mean * mean:
-            block[a] = 0.0
-    bound = 0.0
-    for a in range(width):
-        size = 0.0
-        for b in range(width):
-            if block[b, b] == 0.0:
-                block[a, b] = 0.0
-            size += abs(block[a, b])
-        bound = max(bound, size)
-    groups.bounds[g] = bound
-    groups.reach[g] = bound
+def dots(rows, members, starts, which, ready, wanted, s, out):
+    """Products of s with the rows of those groups that are ready, or that are not, four at a time."""
+    for at in range(which.shape[0]):
+        first, last = starts[which[at]], starts[which[at] + 1]
+        if ready[which[at]] != wanted:
+            continue
+        whole = last - (last - first) % 4
+        for k in range(first, whole, 4):
+            e, f, g, h = members[k], members[k + 1], members[k + 2], members[k + 3]
+            a = b = c = d = 0.0
+            for i in range(s.shape[0]):
+                a += rows[e, i] * s[i]
+                b += rows[f, i] * s[i]
+                c += rows[g, i] * s[i]
+                d += rows[h, i] * s[i]
+            out[k], out[k + 1], out[k + 2], out[k + 3] = a, b, c, d
+        for k in range(whole, last):
+            e, a = members[k], 0.0
+            for i in range(s.shape[0]):
+                a += rows[e, i] * s[i]
+            out[k] = a
+
+
+def sweep(rows, D, starts, active, strengths, v, c, s):
+    """Minimise over each active group in turn: 1/2 (x - v)'D(x - v) + (X_g's)'(x - v) + strength ||x|| over x.
+
+    With c = Dv - X_g's, x is 0 where ||c|| <= strength. Else its norm r is the root of
+
+        sum_k (c_k / (D_k r + strength))^2 = 1.
+
+    To the power -1/2 the left side is concave and rises in r, nearly on a line, so that Newton steps stay below the
+    root from the first one on. Returns the size of the largest step.
+    """
+    worst, n = 0.0, s.shape[0]
+    for at in range(active.shape[0]):
+        first, last, strength = starts[active[at]], starts[active[at] + 1], strengths[active[at]]
+        whole = last - (last - first) % 4
+        for k in range(first, whole, 4):
+            p0 = p1 = p2 = p3 = 0.0
+            for i in range(n):
+                p0 += rows[k, i] * s[i]
+                p1 += rows[k + 1, i] * s[i]
+                p2 += rows[k + 2, i] * s[i]
+                p3 += rows[k + 3, i] * s[i]
+            c[k], c[k + 1], c[k + 2], c[k + 3] = p0, p1, p2, p3
+        for k in range(whole, last):
+            p0 = 0.0
+            for i in range(n):
+                p0 += rows[k, i] * s[i]
+            c[k] = p0
+        total, size, top = 0.0, 0.0, 0.0
+        for k in range(first, last):
+            c[k] = D[k] * v[k] - c[k]
+            total += c[k] * c[k]
+            size += v[k] * v[k]
+            top = max(top, D[k])
+        r = 0.0
+        if total > strength * strength and top > 0.0:
+            low = (math.sqrt(total) - strength) / top
+            r, rest = low, (_ROOT if last > first + 1 else 0)
+            if rest > 0:
+                r = max(r, math.sqrt(size))
+            while rest > 0:
+                value, slope = 0.0, 0.0
+                for k in range(first, last):
+                    inverse = 1.0 / (D[k] * r + strength)
+                    term = c[k] * inverse
+                    term *= term
+                    value += term
+                    slope += term * D[k] * inverse
+                if not slope > 0.0:  # underflow
+                    break
+                before = r
+                r = max(r + value * (math.sqrt(value) - 1.0) / slope, low)
+                rest = rest - 1 if abs(r - before) > _CLOSE * r else 0
+        moved = 0.0
+        for k in range(first, last):
+            new = c[k] * r / (D[k] * r + strength)
+            c[k] = new - v[k]
+            moved += c[k] * c[k]
+            v[k] = new
+        if moved == 0.0:
+            continue
+        worst = max(worst, top * math.sqrt(moved))
+        for k in range(first, whole, 4):
+            p0, p1, p2, p3 = c[k], c[k + 1], c[k + 2], c[k + 3]
+            for i in range(n):
+                s[i] += p0 * rows[k, i] + p1 * rows[k + 1, i] + p2 * rows[k + 2, i] + p3 * rows[k + 3, i]
+        for k in range(whole, last):
+            p0 = c[k]
+            for i in range(n):
+                s[i] += p0 * rows[k, i]
+    return worst
 
 
 def measure_columns(groups, g):
-    """Means of a group's columns, and the sum of their variances, which bounds its second derivatives."""
-    members = groups.order[groups.starts[g] : groups.starts[g + 1]]
-    one, total = np.ones(1), groups.d.sum()
-    own, square = np.empty(1), 0.0
-    for a in range(members.shape[0]):
-        x = np.zeros(groups.d.shape[0])
-        add(groups.columns, groups.place, members[a : a + 1], one, groups.d, x)  # noqa: F821
-        dots(groups.columns, groups.place, members[a : a + 1], x, own)  # noqa: F821
-        square += own[0]
+    """Means of a group's columns, and a bound of its second derivatives: the largest sum of a row's sizes.
+
+    Returns the columns, centred and weighted, and their products with each other.
+    """
+    root, total = groups.root, 0.0
+    first, last = groups.starts[g], groups.starts[g + 1]
+    plain = np.empty((last - first, root.shape[0]))
+    for i in range(root.shape[0]):
+        total += root[i] * root[i]
+    for a in range(last - first):
+        j, mean, size = groups.order[first + a], 0.0, 0.0
         if groups.centred:
-            groups.moment[members[a]] = x.sum() / total
-    groups.reach[g] = square
+            for i in range(root.shape[0]):
+                mean += root[i] * root[i] * groups.rows[j, i]
+            mean /= total
+        groups.means[first + a] = mean
+        for i in range(root.shape[0]):
+            plain[a, i] = root[i] * (groups.rows[j, i] - mean)
+            size += plain[a, i] * plain[a, i]
+        if size <= _CONSTANT * total * mean * mean:
+            for i in range(root.shape[0]):
+                plain[a, i] = 0.0
+    H = np.dot(plain, plain.T)
+    bound = 0.0
+    for a in range(last - first):
+        size = 0.0
+        for b in range(last - first):
+            size += abs(H[a, b])
+        bound = max(bound, size)
+    groups.reach[g] = (1.0 + (last - first) * _ROUNDING) * bound
+    return plain, H
 
 
-def remember(memory, u, inverse):
+def rotate_group(groups, memory, g):
+    """Rotate a group: its columns, and the gradients that are known of it."""
+    first, last, store, top = groups.starts[g], groups.starts[g + 1], groups.store, 0.0
+    plain, H = measure_columns(groups, g)
+    V = np.linalg.eigh(H)[1]
+    columns = np.dot(V.T, plain)
+    known = np.zeros((2, last - first))
+    for a in range(last - first):
+        size = 0.0
+        for i in range(columns.shape[1]):
+            store[first + a, i] = columns[a, i]
+            size += columns[a, i] * columns[a, i]
+        groups.D[first + a] = size
+        top = max(top, size)
+        for b in range(last - first):
+            groups.V[first + b, a] = V[b, a]
+            known[0, a] += V[b, a] * memory.gradient[first + b]
+            known[1, a] += V[b, a] * memory.past[first + b]
+    for a in range(last - first):
+        memory.gradient[first + a], memory.past[first + a] = known[0, a], known[1, a]
+    groups.reach[g] = (1.0 + (last - first) * _ROUNDING) * top
+    groups.ready[g] = True
+
+
+def remember(memory, s, root):
     """Note the present point, and its products with those of before; all is forgotten when there is no more room."""
     k = memory.count[0]
     if k == memory.points.shape[0]:
-        memory.last[:] = -1
-        memory.former[:] = -1
+        for g in range(memory.last.shape[0]):
+            memory.last[g], memory.former[g] = -1, -1
         k = 0
-    memory.points[k] = u
+    for i in range(s.shape[0]):
+        memory.points[k, i] = s[i]
+        memory.weighted[i] = root[i] * s[i]
     for q in range(k + 1):
-        point, product = memory.points[q], 0.0
-        for i in range(u.shape[0]):
-            product += point[i] * u[i] * inverse[i]
+        product = 0.0
+        for i in range(s.shape[0]):
+            product += memory.points[q, i] * s[i]
         memory.against[q] = product
         memory.products[q, k] = product
         memory.products[k, q] = product
@@ -132,100 +247,97 @@ def remember(memory, u, inverse):
     return k
 
 
-def largest_norm(memory, groups, g, k):
-    """Upper bound of the norm of a group's gradient at point k, from the points at which its gradient is known."""
-    i, j = memory.last[g], memory.former[g]
-    if i < 0 or groups.reach[g] < 0.0 or memory.products[i, i] <= 0.0:
-        return np.inf
-    ii, own, v = memory.products[i, i], memory.products[k, k], memory.against[i]
-    a, b = v / ii, 0.0
-    ij, jj, z = 0.0, 0.0, 0.0
-    if j >= 0:
-        ij, jj, z = memory.products[i, j], memory.products[j, j], memory.against[j]
-        determinant = ii * jj - ij * ij
-        if determinant > _PARALLEL * ii * jj:
-            a, b = (jj * v - ij * z) / determinant, (ii * z - ij * v) / determinant
-    rest = own - 2.0 * (a * v + b * z) + a * a * ii + 2.0 * a * b * ij + b * b * jj
-    rest = max(rest, 0.0) + _ROUNDING * (own + a * a * ii + b * b * jj)
-    total = 0.0
-    for m in range(groups.starts[g], groups.starts[g + 1]):
-        entry = a * memory.gradient[m] + b * memory.past[m]
-        total += entry * entry
-    return math.sqrt(total) + math.sqrt(groups.reach[g] * rest)
+def bound_norms(memory, groups, chosen, k, share, bounds):
+    """Bounds of the norms of the gradients at point k from points at which they are known, where not `chosen`.
 
-
-def know_gradient(memory, groups, g, k, u):
-    """Compute a group's gradient at point k, keep it beside the last one, and return its norm."""
-    first, last = groups.starts[g], groups.starts[g + 1]
-    if groups.reach[g] < 0.0 and memory.former[g] >= 0:  # whoever asks a third time will ask again
-        measure_columns(groups, g)
-    memory.past[first:last] = memory.gradient[first:last]
-    memory.former[g] = memory.last[g]
-    memory.last[g] = k
-    own = memory.gradient[first:last]
-    dots(groups.columns, groups.place, groups.order[first:last], u, own)  # noqa: F821
-    total = 0.0
-    for m in range(own.shape[0]):
-        total += own[m] * own[m]
-    return math.sqrt(total)
-
-
-def begin(memory, groups, u, gradient, pen, chosen):
-    """Begin at the null model, whose gradient is known."""
-    remember(memory, u, groups.inverse)
-    memory.last[:] = 0
+    `share` is that of the second term, 1 for upper bounds.
+    """
+    products, against, gradient, past = memory.products, memory.against, memory.gradient, memory.past
+    last, former, reach, starts = memory.last, memory.former, groups.reach, groups.starts
+    own = products[k, k]
     for g in range(chosen.shape[0]):
+        i, j = last[g], former[g]
+        bounds[g] = 0.0 if chosen[g] else np.inf
+        if chosen[g] or i < 0 or reach[g] < 0.0 or not products[i, i] > 0.0:
+            continue
+        ii, v = products[i, i], against[i]
+        a, b = v / ii, 0.0
+        ij, jj, z = 0.0, 0.0, 0.0
+        if j >= 0:
+            ij, jj, z = products[i, j], products[j, j], against[j]
+            determinant = ii * jj - ij * ij
+            if determinant > _PARALLEL * ii * jj:
+                a, b = (jj * v - ij * z) / determinant, (ii * z - ij * v) / determinant
+        rest = own - 2.0 * (a * v + b * z) + a * a * ii + 2.0 * a * b * ij + b * b * jj
+        rest = max(rest, 0.0) + _ROUNDING * (own + a * a * ii + b * b * jj)
         total = 0.0
-        for m in range(groups.starts[g], groups.starts[g + 1]):
-            memory.gradient[m] = gradient[groups.order[m]]
-            total += memory.gradient[m] ** 2
-        chosen[g] = math.sqrt(total) > pen.weights[groups.order[groups.starts[g]]]
+        for m in range(starts[g], starts[g + 1]):
+            entry = a * gradient[m] + b * past[m]
+            total += entry * entry
+        bounds[g] = math.sqrt(total) + share * math.sqrt(reach[g] * rest)
 
 
-def admit(memory, groups, u, pen, chosen):
+def know_gradients(memory, groups, which, k, s, norms):
+    """Compute the gradients of some groups at point k and their norms, and keep the former ones beside them."""
+    gradient, past, starts = memory.gradient, memory.past, groups.starts
+    for g in which:
+        if groups.reach[g] < 0.0 and memory.former[g] >= 0:  # whoever asks a third time will ask again
+            measure_columns(groups, g)
+        memory.former[g] = memory.last[g]
+        memory.last[g] = k
+        for m in range(starts[g], starts[g + 1]):
+            past[m] = gradient[m]
+    dots(groups.rotated, groups.places, starts, which, groups.ready, True, s, gradient)
+    dots(groups.rows, groups.order, starts, which, groups.ready, False, memory.weighted, gradient)
+    for g in which:
+        total = 0.0
+        for m in range(starts[g], starts[g + 1]):
+            total += gradient[m] * gradient[m]
+        norms[g] = math.sqrt(total)
+
+
+def admit(memory, groups, s, strengths, chosen, share, norms):
     """Bring groups into play whose gradient is too large for 0.
 
     Returns the number of the present point, how many groups came, and the largest norm over its strength, 1 at least.
     """
-    k = remember(memory, u, groups.inverse)
-    fresh, worst = 0, 1.0
+    k = remember(memory, s, groups.root)
+    bound_norms(memory, groups, chosen, k, share, norms)
+    asked = np.empty(chosen.shape[0], dtype=np.int64)
+    size = 0
     for g in range(chosen.shape[0]):
-        if chosen[g]:
-            continue
-        strength = pen.weights[groups.order[groups.starts[g]]]
-        if largest_norm(memory, groups, g, k) > strength:
-            norm = know_gradient(memory, groups, g, k, u)
-            if norm > strength:
-                chosen[g] = True
-                fresh += 1
-            worst = max(worst, norm / strength)
+        if norms[g] > strengths[g]:
+            asked[size] = g
+            size += 1
+    asked = asked[:size]
+    know_gradients(memory, groups, asked, k, s, norms)
+    fresh, worst = 0, 1.0
+    for g in asked:
+        worst = max(worst, norms[g] / strengths[g])
+        if norms[g] > strengths[g]:
+            chosen[g] = True
+            fresh += 1
     return k, fresh, worst
 
 
-def certify_point(memory, groups, w, u, pen, chosen):
+def certify_point(memory, groups, v, s, strengths, chosen):
     """Duality gap, largest violation, objective, and the number of groups that came into play, which violate too."""
-    outside = np.invert(chosen)
-    k, fresh, worst = admit(memory, groups, u, pen, chosen)
+    before, norms = np.flatnonzero(chosen), np.empty(chosen.shape[0])
+    k, fresh, worst = admit(memory, groups, s, strengths, chosen, 1.0, norms)
+    know_gradients(memory, groups, before, k, s, norms)
     value, slope, violation = 0.0, 0.0, 0.0
-    for g in range(chosen.shape[0]):
-        if not chosen[g]:
-            continue
-        first, last = groups.starts[g], groups.starts[g + 1]
-        strength = pen.weights[groups.order[first]]
-        if not outside[g]:
-            worst = max(worst, know_gradient(memory, groups, g, k, u) / strength)
+    for g in np.flatnonzero(chosen):
+        worst = max(worst, norms[g] / strengths[g])
         size, shrunk = 0.0, 0.0
-        for m in range(first, last):
-            j = groups.order[m]
-            size += w[j] * w[j]
-            slope += memory.gradient[m] * w[j]
-            shrunk += (w[j] - memory.gradient[m]) ** 2
+        for m in range(groups.starts[g], groups.starts[g + 1]):
+            size += v[m] * v[m]
+            slope += memory.gradient[m] * v[m]
+            shrunk += (v[m] - memory.gradient[m]) ** 2
         shrunk = math.sqrt(shrunk)
-        scale, move = (1.0 - strength / shrunk if shrunk > strength else 0.0), 0.0
-        for m in range(first, last):
-            j = groups.order[m]
-            move += (w[j] - scale * (w[j] - memory.gradient[m])) ** 2
-        value += strength * math.sqrt(size)
+        scale, move = (1.0 - strengths[g] / shrunk if shrunk > strengths[g] else 0.0), 0.0
+        for m in range(groups.starts[g], groups.starts[g + 1]):
+            move += (v[m] - scale * (v[m] - memory.gradient[m])) ** 2
+        value += strengths[g] * math.sqrt(size)
         violation = max(violation, math.sqrt(move))
     rss = memory.products[k, k]
     c = 1.0 if worst <= 1.0 else (1.0 - 1e-15) / worst
@@ -233,27 +345,25 @@ def certify_point(memory, groups, w, u, pen, chosen):
     return gap, violation, 0.5 * rss + value, fresh
 
 
-def stretch(groups, w, u, old, before, pen, active):
-    """Go on from `old` (u: `before`) through `w` as far as the objective falls, unless groups came or left."""
+def stretch(starts, v, s, old, before, strengths, active):
+    """Go on from `old` (s: `before`) through `v` as far as the objective falls, unless groups came or left."""
     bend, slope, value = 0.0, 0.0, 0.0
-    for i in range(u.shape[0]):
-        move = u[i] - before[i]
-        bend += move * move * groups.inverse[i]
-        slope += move * u[i] * groups.inverse[i]
+    for i in range(s.shape[0]):
+        move = s[i] - before[i]
+        bend += move * move
+        slope += move * s[i]
     terms = np.zeros((active.shape[0], 4))
     for k in range(active.shape[0]):
-        first, last = groups.starts[active[k]], groups.starts[active[k] + 1]
         size = 0.0
-        for m in range(first, last):
-            j = groups.order[m]
-            move = w[j] - old[j]
-            size += old[j] * old[j]
-            terms[k, 0] += w[j] * w[j]
-            terms[k, 1] += w[j] * move
+        for m in range(starts[active[k]], starts[active[k] + 1]):
+            move = v[m] - old[m]
+            size += old[m] * old[m]
+            terms[k, 0] += v[m] * v[m]
+            terms[k, 1] += v[m] * move
             terms[k, 2] += move * move
         if (size == 0.0) != (terms[k, 0] == 0.0):
             return
-        terms[k, 3] = pen.weights[groups.order[first]]
+        terms[k, 3] = strengths[active[k]]
         value += terms[k, 3] * math.sqrt(terms[k, 0])
     step = 0.0
     for _ in range(_NEWTON):
@@ -274,91 +384,98 @@ def stretch(groups, w, u, old, before, pen, active):
         after += terms[k, 3] * math.sqrt(max(terms[k, 0] + step * (2.0 * terms[k, 1] + step * terms[k, 2]), 0.0))
     if not after < value:
         return
-    for i in range(u.shape[0]):
-        u[i] += step * (u[i] - before[i])
+    for i in range(s.shape[0]):
+        s[i] += step * (s[i] - before[i])
     for k in range(active.shape[0]):
-        for m in range(groups.starts[active[k]], groups.starts[active[k] + 1]):
-            j = groups.order[m]
-            w[j] += step * (w[j] - old[j])
+        for m in range(starts[active[k]], starts[active[k] + 1]):
+            v[m] += step * (v[m] - old[m])
 
 
-def sweep_once(groups, w, u, pen, active):
-    """One sweep over the active groups and a step on from it; returns the size of its largest step."""
-    old, before = w.copy(), u.copy()
-    after = groups.order, groups.starts, groups.bounds, active
-    moved, shift = sweep(  # noqa: F821
-        groups.columns, groups.place, groups.H, groups.offsets, groups.moment, groups.d, w, u, 0.0, pen, *after
-    )
-    if shift != 0.0:
-        for i in range(u.shape[0]):
-            u[i] -= shift * groups.d[i]
-    stretch(groups, w, u, old, before, pen, active)
-    return moved
-
-
-def leap(groups, w, u, last, point, ratio):
-    """Move (w, u), which are the point after (last, point), on along their line, `ratio` times as far.
+def leap(groups, v, s, last, point, ratio):
+    """Move (v, s), which are the point after (last, point), on along their line, `ratio` times as far.
 
     Groups stay on the present support.
     """
-    for i in range(u.shape[0]):
-        here = u[i]
-        u[i] += ratio * (here - point[i])
+    for i in range(s.shape[0]):
+        here = s[i]
+        s[i] += ratio * (here - point[i])
         point[i] = here
-    for g in range(groups.starts.shape[0] - 1):
-        members = groups.order[groups.starts[g] : groups.starts[g + 1]]
-        present, left = False, False
-        for j in members:
-            present = present or w[j] != 0.0
-            left = left or last[j] != 0.0
+    rotated = groups.rotated
+    for g in range(groups.ready.shape[0]):
+        if not groups.ready[g]:
+            continue
+        first, end, present, left = groups.starts[g], groups.starts[g + 1], False, False
+        for m in range(first, end):
+            present = present or v[m] != 0.0
+            left = left or last[m] != 0.0
         if left and not present:  # it would go on through 0
-            delta, shift = np.empty(members.shape[0]), 0.0
-            for k in range(members.shape[0]):
-                delta[k] = ratio * last[members[k]]
-                shift += delta[k] * groups.moment[members[k]]
-            add(groups.columns, groups.place, members, delta, groups.d, u)  # noqa: F821
-            for i in range(u.shape[0]):
-                u[i] -= shift * groups.d[i]
-        for j in members:
-            here = w[j]
+            for m in range(first, end):
+                for i in range(s.shape[0]):
+                    s[i] += ratio * last[m] * rotated[m, i]
+        for m in range(first, end):
+            here = v[m]
             if present:
-                w[j] += ratio * (here - last[j])
-            last[j] = here
+                v[m] += ratio * (here - last[m])
+            last[m] = here
 
 
-def group_path(groups, memory, u, gradient, null_gap, alphas, tols, weights, pen, max_sweeps, W, report):
+def tell(groups, v, chosen, w):
+    """Coefficients in the data's coordinates, to `w`; only groups that are not 0 stay in play."""
+    for g in range(chosen.shape[0]):
+        first, last, present = groups.starts[g], groups.starts[g + 1], False
+        for m in range(first, last):
+            present = present or v[m] != 0.0
+        chosen[g] = present
+        if present:
+            for a in range(last - first):
+                total = 0.0
+                for b in range(last - first):
+                    total += groups.V[first + a, b] * v[first + b]
+                w[groups.order[first + a]] = total
+
+
+def group_path(groups, memory, s, gradient, null_gap, alphas, tols, weights, max_sweeps, W, report):
     """Solve for decreasing `alphas`, each from the ones before, to relative duality gaps of at most `tols`.
 
-    ``pen.alpha`` is 1 and ``pen.weights`` a buffer for the strengths; `u` and `gradient` are those of the null model.
-    Coefficients go to the rows of `W`, and to `report` gap, violation, objective and number of certificates. Returns
-    how many alphas took no more than `max_sweeps` sweeps each.
+    `s` and `gradient` are those of the null model, and `weights` the groups' strengths at an alpha of 1. Coefficients
+    go to the rows of `W`, and to `report` gap, violation, objective and number of certificates. Returns how many alphas
+    took no more than `max_sweeps` sweeps each.
     """
-    w, last, point = np.zeros(weights.shape[0]), np.zeros(weights.shape[0]), u.copy()
-    chosen = np.zeros(groups.starts.shape[0] - 1, dtype=np.bool_)
-    rate = 0.0
+    v, last, point = np.zeros(gradient.shape[0]), np.zeros(gradient.shape[0]), s.copy()
+    old, before, c = np.zeros(gradient.shape[0]), s.copy(), np.zeros(gradient.shape[0])
+    chosen = np.zeros(weights.shape[0], dtype=np.bool_)
+    rate, norms, strengths = 0.0, np.empty(weights.shape[0]), np.empty(weights.shape[0])
     for k in range(alphas.shape[0]):
+        for g in range(weights.shape[0]):
+            strengths[g] = alphas[k] * weights[g]
         if k > 0:
             fine = k > 1 and alphas[k] > _REACH * alphas[k - 1] and alphas[k - 1] < alphas[k - 2]
             ratio = (alphas[k] - alphas[k - 1]) / (alphas[k - 1] - alphas[k - 2]) if fine else 0.0
-            leap(groups, w, u, last, point, ratio)
-        for j in range(weights.shape[0]):
-            pen.weights[j] = alphas[k] * weights[j]
-        if k > 0:
-            admit(memory, groups, u, pen, chosen)
+            leap(groups, v, s, last, point, ratio)
         else:
-            begin(memory, groups, u, gradient, pen, chosen)
+            remember(memory, s, groups.root)
+            for m in range(gradient.shape[0]):
+                memory.gradient[m] = gradient[m]
+            for g in range(weights.shape[0]):
+                memory.last[g] = 0
+        admit(memory, groups, s, strengths, chosen, _SHARE, norms)
         target, sweeps, done = tols[k] * null_gap, 0, False
         while not done:
             active, moved = np.flatnonzero(chosen), 0.0
             for g in active:
-                if groups.bounds[g] < 0.0:
-                    measure_block(groups, g)
+                if not groups.ready[g]:
+                    rotate_group(groups, memory, g)
             while active.shape[0] > 0 and sweeps < max_sweeps:
-                moved = sweep_once(groups, w, u, pen, active)
+                for i in range(s.shape[0]):
+                    before[i] = s[i]
+                for m in range(v.shape[0]):
+                    old[m] = v[m]
+                moved = sweep(groups.rotated, groups.D, groups.starts, active, strengths, v, c, s)
+                stretch(groups.starts, v, s, old, before, strengths, active)
                 sweeps += 1
                 if rate * moved <= _EARLY * target:
                     break
-            gap, violation, objective, fresh = certify_point(memory, groups, w, u, pen, chosen)
+            gap, violation, objective, fresh = certify_point(memory, groups, v, s, strengths, chosen)
             report[k, 0], report[k, 1], report[k, 2] = gap, violation, objective
             report[k, 3] += 1.0
             done = gap <= target
@@ -366,32 +483,12 @@ def group_path(groups, memory, u, gradient, null_gap, alphas, tols, weights, pen
                 return k
             if moved > 0.0 and (fresh == 0 or done):
                 rate = gap / moved
-        W[k] = w
-        for g in range(chosen.shape[0]):
-            chosen[g] = False
-            for j in groups.order[groups.starts[g] : groups.starts[g + 1]]:
-                chosen[g] = chosen[g] or w[j] != 0.0
+        tell(groups, v, chosen, W[k])
     return alphas.shape[0]
 
 
-def group_path_kernel(penalty, sparse):
-    """`group_path` compiled for a penalty and a kind of columns."""
-    kind = dict(dots=sparse_dots, add=sparse_adds, sparse_dot=sparse_dot, sparse_add=sparse_add)
-    if not sparse:
-        kind = dict(dots=dense_dots, add=dense_adds, dense_dot=dense_dot, dense_add=dense_add)
-    own = (
-        measure_block,
-        measure_columns,
-        remember,
-        begin,
-        largest_norm,
-        know_gradient,
-        admit,
-        certify_point,
-        stretch,
-        sweep_once,
-        leap,
-    )
-    leaves = {function.__name__: function for function in own}
-    leaves |= dict(sweep=residual_block_sweep, minimise_block=minimise_block)
-    return specialize(group_path, fastmath=("reassoc", "contract"), **leaves, **kind, **penalty.leaves)
+def group_path_kernel():
+    """`group_path`, compiled."""
+    own = (dots, sweep, measure_columns, rotate_group, remember, bound_norms, know_gradients)
+    own += (admit, certify_point, stretch, leap, tell)
+    return specialize(group_path, fastmath=("reassoc", "contract"), **{leaf.__name__: leaf for leaf in own})

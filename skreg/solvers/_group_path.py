@@ -4,7 +4,6 @@ import numpy as np
 
 from skreg._problem import Solution
 from skreg.kernels._group_path import Groups, Memory, group_path_kernel
-from skreg.kernels._residual_cd import DenseColumns
 from skreg.kernels._specialize import LITTLE, as_kernel_array
 from skreg.penalties import L1, RadialPenalty
 from skreg.solvers._block_descent import group_layout
@@ -35,19 +34,19 @@ def solve_path(problems, state, tols):
 
     Leaves the last one in `state`.
     """
-    data, penalty, pen, null = problems[0].data, problems[0].penalty, problems[0].pen, problems[0].data.null
+    data, pen, null = problems[0].data, problems[0].pen, problems[0].data.null
     alphas = np.array([problem.pen.alpha for problem in problems])
-    u = data.weight * data.loss.gradient(data.y, data.predictor(np.zeros(data.n_coordinates), null.intercept))
-    W, report = np.zeros((len(alphas), data.n_coordinates)), np.zeros((len(alphas), 4))
-    own = pen._replace(alpha=1.0, weights=np.empty(data.n_coordinates))
     groups, memory = _groups(data, pen), _memory(data, pen)
-    before = [as_kernel_array(a) for a in (alphas, np.broadcast_to(tols, alphas.shape), pen.weights)]
-    start = as_kernel_array(null.gradient), null.gap
-    done = group_path_kernel(penalty, False)(groups, memory, u, *start, *before, own, _SWEEPS, W, report)
+    u = data.weight * data.loss.gradient(data.y, data.predictor(np.zeros(data.n_coordinates), null.intercept))
+    s = np.divide(u, groups.root, out=np.zeros_like(u), where=groups.root > 0)
+    W, report = np.zeros((len(alphas), data.n_coordinates)), np.zeros((len(alphas), 4))
+    gradient, weights = null.gradient[groups.order], pen.weights[groups.order[groups.starts[:-1]]]
+    before = [as_kernel_array(a) for a in (alphas, np.broadcast_to(tols, alphas.shape), weights)]
+    done = group_path_kernel()(groups, memory, s, as_kernel_array(gradient), null.gap, *before, _SWEEPS, W, report)
     if not done:
         return []
     W, report = W[:done], report[:done]
-    intercepts = np.full(done, null.intercept) - W @ groups.moment
+    intercepts = np.full(done, null.intercept) - W[:, groups.order] @ groups.means
     state.w, state.b, state.alpha = W[-1].copy(), float(intercepts[-1]), float(alphas[done - 1])
     state.eta, state.gradient, state.members = None, None, np.flatnonzero(state.w)
     return [
@@ -69,21 +68,19 @@ def solve_alone(problem, state, tol, top):
 def _groups(data, pen):
     """The columns by group, as the kernel takes them; nothing is known yet of their second derivatives."""
     order, starts = group_layout(pen)
-    sizes = np.diff(starts)
-    offsets = np.concatenate([[0], np.cumsum(sizes**2)])
-    inverse = np.divide(1.0, data.weight, out=np.zeros_like(data.weight), where=data.weight > 0)
-    columns, place = DenseColumns(as_kernel_array(data.design.X.T)), as_kernel_array(np.arange(data.n_coordinates))
-    d, inverse, order, starts = (as_kernel_array(a) for a in (data.weight, inverse, order, starts))
-    bounds = np.full((2, len(sizes)), -1.0)
-    moment = np.zeros(data.n_coordinates)
-    H, offsets = np.empty(offsets[-1]), as_kernel_array(offsets)
-    fit_intercept = bool(data.fit_intercept)
-    return Groups(columns, place, fit_intercept, moment, d, inverse, order, starts, H, offsets, bounds[0], bounds[1])
+    sizes, p, n = np.diff(starts), data.n_coordinates, data.design.n_samples
+    rows, root = as_kernel_array(data.design.X.T), as_kernel_array(np.sqrt(data.weight))
+    order, starts, places = (as_kernel_array(a) for a in (order, starts, np.arange(p)))
+    reach, ready, store = np.full(len(sizes), -1.0), np.zeros(len(sizes), dtype=bool), np.empty((p, n))
+    rotated, D, V, means = as_kernel_array(store), np.zeros(p), np.empty((p, sizes.max())), np.zeros(p)
+    return Groups(
+        rows, root, bool(data.fit_intercept), order, starts, places, means, reach, ready, store, rotated, D, V
+    )
 
 
 def _memory(data, pen):
     """Room for what the kernel remembers of points and gradients."""
-    n_groups, p, square = pen.label.max() + 1, data.n_coordinates, (_POINTS, _POINTS)
-    points, products = np.empty((_POINTS, len(data.y))), np.empty(square)
+    n_groups, p, n, square = pen.label.max() + 1, data.n_coordinates, len(data.y), (_POINTS, _POINTS)
+    points, products, against = np.empty((_POINTS, n)), np.empty(square), np.empty(_POINTS)
     known = np.full((2, n_groups), -1)
-    return Memory(points, products, np.empty(_POINTS), np.zeros(1, dtype=np.int64), *known, *np.zeros((2, p)))
+    return Memory(points, products, against, np.zeros(1, dtype=np.int64), np.empty(n), *known, *np.zeros((2, p)))

@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+from scipy.optimize import minimize
 
 from skreg import GroupLasso
+from skreg.kernels._group_path import sweep
 from skreg.model_selection import regularization_path
 from skreg.solvers import _group_path as group_path
 
@@ -80,3 +82,28 @@ def test_what_sweeps_do_not_reach_is_left_to_the_general_solver(served, monkeypa
     for w, b, alpha in zip(path.coefs, path.intercepts, path.alphas):
         gap, null = gap_and_null(X, y, weight, groups, alpha, w, b, True)
         assert gap <= 1.001e-9 * null
+
+
+@pytest.mark.parametrize("width", [1, 2, 7])
+@pytest.mark.parametrize("start", [0.0, 1e-6, 30.0])
+@pytest.mark.parametrize("strength", [1e-3, 1.0, 1e3])
+def test_a_step_minimises_over_its_group(width, start, strength):
+    rng = np.random.default_rng(0)
+    X = np.linalg.qr(rng.standard_normal((9, width)))[0] * np.logspace(0, -3, width)
+    X[:, 1:2] = 0.0
+    s, v, D = 5.0 * rng.standard_normal(9), start * rng.standard_normal(width), (X**2).sum(axis=0)
+    rest, new, u = s - X @ v, v.copy(), s.copy()
+    step = sweep(X.T.copy(), D, np.array([0, width]), np.array([0]), np.array([strength]), new, np.empty(width), u)
+    np.testing.assert_allclose(u, rest + X @ new, atol=1e-12)
+    np.testing.assert_allclose(step, D.max() * np.linalg.norm(new - v), rtol=1e-12)
+    gradient, norm = X.T @ u, np.linalg.norm(new)
+    if norm == 0.0:
+        assert np.linalg.norm(gradient) <= strength
+    else:
+        np.testing.assert_allclose(gradient, -strength * new / norm, atol=1e-9 * strength)
+
+    def objective(x):
+        return 0.5 * np.sum((rest + X @ x) ** 2) + strength * np.linalg.norm(x)
+
+    found = minimize(objective, rng.standard_normal(width), method="Nelder-Mead", options=dict(maxiter=2000))
+    assert objective(new) <= found.fun + 1e-12

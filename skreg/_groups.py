@@ -177,6 +177,8 @@ def parse_groups(groups, n_features, feature_names=None, X=None):
         return _of_width(int(groups), columns)
     if isinstance(groups, Mapping):
         return _assemble([(str(name), columns.resolve(held, name)) for name, held in groups.items()], columns)
+    if isinstance(groups, np.ndarray) and groups.ndim == 1 and groups.dtype.kind in "iu" and len(groups) == n_features:
+        return _from_integers(groups, columns)
     entries, is_list = _entries(groups, columns)
     if is_list:
         return _assemble([(None, columns.resolve(held, f"group{k}")) for k, held in enumerate(entries)], columns)
@@ -303,6 +305,13 @@ def _from_labels(labels, columns):
                 f"groups must hold hashable labels; got {label!r} for the column {columns.name(j)!r}."
             ) from None
     return _assemble([(str(label), found) for label, found in members.items()], columns)
+
+
+def _from_integers(labels, columns):
+    """`_from_labels` without a loop over the columns."""
+    values, first, counts = np.unique(labels, return_index=True, return_counts=True)
+    members = np.split(np.argsort(labels, kind="stable"), np.cumsum(counts)[:-1])
+    return _assemble([(str(values[k]), members[k].tolist()) for k in np.argsort(first)], columns)
 
 
 def _entries(groups, columns):

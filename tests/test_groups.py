@@ -300,3 +300,12 @@ def test_clone_and_pickle(groups):
     for again in (clone(Grouped(groups)).groups, pickle.loads(pickle.dumps(Grouped(groups))).groups):
         assert type(again) is type(groups)
         assert np.all(np.asarray(again == groups))
+
+
+@pytest.mark.parametrize("n_features", [1, 7, 300])
+def test_integer_arrays_are_read_as_lists_of_labels_are(n_features):
+    labels = np.random.default_rng(0).integers(-2, 5, n_features).astype(np.int8)
+    array, listed = parse_groups(labels, n_features), parse_groups(labels.tolist(), n_features)
+    assert array.names == listed.names
+    for g in range(len(listed)):
+        np.testing.assert_array_equal(array.columns(g), listed.columns(g))

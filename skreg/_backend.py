@@ -35,6 +35,11 @@ def is_numpy(xp):
     return xp is np or xp.__name__ in {"numpy", "array_api_compat.numpy", "sklearn.externals.array_api_compat.numpy"}
 
 
+def is_singular(error):
+    """Whether `error` says that a matrix has no inverse or factor: each namespace has a class of its own for that."""
+    return type(error).__name__.endswith("LinAlgError")
+
+
 def to_numpy(x):
     """`x` as a NumPy array on the host, whatever namespace and device hold it."""
     return x if type(x) is np.ndarray else move_to(x, xp=np, device="cpu")

@@ -209,9 +209,7 @@ def l1_logistic(alpha, data):
 
 def l1_logistic_cv():
     """Scikit-learn's search over the same objective; its solver is stopped early, as by its default."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return LogisticRegressionCV(Cs=30, l1_ratios=(1.0,), solver="saga", random_state=0, use_legacy_attributes=False)
+    return LogisticRegressionCV(Cs=30, l1_ratios=(1.0,), solver="saga", random_state=0, use_legacy_attributes=False)
 
 
 def poisson_d2(y, prediction):

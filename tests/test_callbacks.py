@@ -168,7 +168,6 @@ def test_scoring_monitor_scores_the_fitted_model():
 
 
 def test_progress_bar(capsys):
-    pytest.importorskip("rich")
     from sklearn.callback import ProgressBar
 
     X, y = make_data(skreg.Lasso())

@@ -13,6 +13,7 @@ valid and the objective fell. If not, the epoch is thrown away and run again wit
 import math
 from typing import NamedTuple
 
+from skreg._backend import is_singular
 from skreg._params import Parameterised
 from skreg._problem import Solution
 
@@ -375,7 +376,9 @@ class CentredModel:
         H = H + bend * xp.eye(index.shape[0], dtype=self.y.dtype, device=self.y.device)
         try:
             step = -xp.linalg.solve(H, slope)
-        except Exception:  # each namespace has its own class for a singular matrix
+        except Exception as error:
+            if not is_singular(error):
+                raise
             return None
         away = step * old < 0  # up to where the first coordinate comes to zero, and stops there
         reach = xp.where(away, -old / xp.where(away, step, xp.ones_like(step)), xp.full_like(old, xp.inf))

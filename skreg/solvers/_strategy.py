@@ -110,12 +110,9 @@ def _from_fewer_rows(problem, solver):
     loose = type(solver)(**{**solver.get_params(), "tol": max(solver.tol, _STAGE_TOL)})
     state = State(fewer)
     state.growth = _THIN_GROWTH
-    try:
-        rough = loose.solve(
-            with_alpha(Problem(fewer, problem.penalty, problem.pen), _THIN_ALPHA * problem.pen.alpha), state
-        )
-    except ValueError:  # a class, or all counts, are missing from these rows
-        return State(data)
+    rough = loose.solve(
+        with_alpha(Problem(fewer, problem.penalty, problem.pen), _THIN_ALPHA * problem.pen.alpha), state
+    )
     model, state = state.model, State(data, rough.coef, rough.intercept)
     many = len(fewer.y) >= _ROWS_EACH * np.count_nonzero(rough.coef)
     if many and type(model) is GramModel and not data.design.is_sparse:
@@ -124,13 +121,13 @@ def _from_fewer_rows(problem, solver):
 
 
 def _fewer_rows(data):
-    """An eighth of the rows, in blocks; None where they have no weight."""
+    """An eighth of the rows, in blocks; None where they have no weight, or no null model: a class is missing, say."""
     starts = np.arange(0, data.design.n_samples, _BLOCK_ROWS * _THIN // 2)
     rows = (starts[:, None] + np.arange(_BLOCK_ROWS)).ravel()
     rows = rows[rows < data.design.n_samples]
     if not data.weight[rows].any():
         return None
-    return Data(
+    fewer = Data(
         data.design.row_blocks(starts, _BLOCK_ROWS),
         data.y[rows],
         data.weight[rows] / data.weight[rows].sum(),
@@ -138,6 +135,11 @@ def _fewer_rows(data):
         data.fit_intercept,
         None if data.offset is None else data.offset[rows],
     )
+    try:
+        fewer.null  # noqa: B018 - computed once and kept
+    except ValueError:
+        return None
+    return fewer
 
 
 def solve_best(problem, solver, starts):

@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import matplotlib as mpl
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -15,9 +17,7 @@ from skreg.inspection import CVDisplay, GroupDisplay, PathDisplay, StabilityDisp
 from skreg.inspection._draw import spread
 from skreg.model_selection import regularization_path
 
-mpl = pytest.importorskip("matplotlib")
 mpl.use("Agg")
-import matplotlib.pyplot as plt  # noqa: E402
 
 X, Y = load_diabetes(return_X_y=True, as_frame=True)
 GROUPS = {"person": ["age", "sex"], "body": ["bmi", "bp"], "serum": ["s1", "s2", "s3", "s4", "s5", "s6"]}

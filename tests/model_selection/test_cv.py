@@ -625,7 +625,8 @@ def test_parameters_within_are_reached():
 
 
 def test_losses_and_frames_by_object():
-    pd = pytest.importorskip("pandas")
+    import pandas as pd
+
     X, y = make_data(model_of("poisson"))
     frame = pd.DataFrame(X, columns=list("abcdefgh"))
     search = PathCV(skreg.SparseRegressor(loss=Poisson()), alphas=5).fit(frame, pd.Series(y))

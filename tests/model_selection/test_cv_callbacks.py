@@ -118,7 +118,6 @@ def test_without_refit_there_is_no_model_to_be_told_of():
 
 @pytest.mark.parametrize("n_jobs", [1, 2])
 def test_progress_bar(n_jobs, capsys):
-    pytest.importorskip("rich")
     from sklearn.callback import ProgressBar
 
     search, X, y, _ = draw("rows")

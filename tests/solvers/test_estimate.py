@@ -89,3 +89,12 @@ def test_bounds_and_free_features():
     assert loose.dual_gap_ <= 1e-6 and tight.dual_gap_ <= 1e-12
     np.testing.assert_allclose(loose.coef_, tight.coef_, atol=1e-2)
     np.testing.assert_allclose(loose.predict(X), tight.predict(X), atol=1e-2 * y.std())
+
+
+def test_a_class_that_the_estimating_rows_do_not_have():
+    X, _ = draw("plain", seed=4)
+    X = np.asfortranarray(X[:, :60])
+    y = (np.arange(N) % 512 >= 64) & (X[:, 0] > X[:, 0].mean())  # the estimate is made of the first 64 of each 512
+    model = SparseClassifier(alpha=1e-2, tol=1e-8).fit(X, y)
+    assert model.converged_ and model.dual_gap_ <= 1e-8
+    assert model.coef_[0, 0] > 0

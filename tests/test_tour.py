@@ -21,7 +21,10 @@ def test_every_skreg_model_is_certified(cases):
     for case in cases:
         result = _tour.run(case.model, case)
         assert result.converged
-        assert result.score > 0.1  # of one at best; the share of pinball loss is the smallest
+        if case.score_name == "D2 at 0.9":  # an upper quantile leaves much of its loss: as good as the counterpart
+            assert result.score == pytest.approx(_tour.run(case.peer, case).score, abs=1e-3)
+        else:
+            assert result.score > 0.2
 
 
 def test_the_group_model_selects_quantities_as_wholes(cases):

@@ -100,7 +100,9 @@ def residual_block_sweep(columns, place, H, offsets, moment, d, w, u, shift, pen
     """One sweep over the chosen groups; updates `w` and `u` in place.
 
     `H` holds the groups' own blocks, group g's from ``offsets[g]`` on, and ``place[j]`` is coordinate j's column in
-    `columns`. Returns the size of the largest step times the group's bound, and the new `shift`.
+    `columns`. A group that is 0 may have no block yet, and -1 as its bound: where it would not stay at 0, that is
+    lowered by the length of a step of unit curvature. Returns the size of the largest step times the group's bound, and
+    the new `shift`.
     """
     total = d.sum()
     moved = 0.0
@@ -108,8 +110,19 @@ def residual_block_sweep(columns, place, H, offsets, moment, d, w, u, shift, pen
         members = order[starts[g] : starts[g + 1]]
         width = members.shape[0]
         new, local = np.zeros(width), np.empty(width)
-        if bounds[g] > 0.0:
+        if bounds[g] < 0.0:
             dots(columns, place, members, u, local)  # noqa: F821 - bound by specialize
+            for a in range(width):
+                local[a] = shift * moment[members[a]] * total - local[a]
+            block_prox(local, 1.0, members[0], pen, new)  # noqa: F821
+            size = 0.0
+            for a in range(width):
+                size += new[a] * new[a]
+            if size > 0.0:
+                bounds[g], moved = -1.0 - math.sqrt(size), np.inf
+            continue
+        if bounds[g] > 0.0:
+            dots(columns, place, members, u, local)  # noqa: F821
             for a in range(width):
                 new[a] = w[members[a]]
                 local[a] -= shift * moment[members[a]] * total

@@ -28,6 +28,7 @@ from skreg.model_selection._folds import (
 from skreg.model_selection._path import _given_grid, _grid, as_path
 from skreg.model_selection._relax import check_relaxable, relaxed
 from skreg.model_selection._search import PathSearch, delegated
+from skreg.solvers import finish
 
 
 class PathCV(CallbackSupport, PathSearch):
@@ -331,6 +332,7 @@ class PathCV(CallbackSupport, PathSearch):
     def _refit(self, root, model, prepared, data, state):
         """The path on the whole data, and of it the model chosen."""
         task = root.subcontext(task_name="refit")
+        state = prepared.state() if state is None else state
         path = dict(state=state, verbose=self.verbose)
         solutions = walk(self, task, model, prepared, self.alphas_, model._told(*data), **path)
         k = int(np.flatnonzero(self.alphas_ == self.alpha_)[0])
@@ -339,10 +341,14 @@ class PathCV(CallbackSupport, PathSearch):
             solutions += follow_path(prepared, [self.alpha_], model.tol, model.max_iter)
             model._warn(solutions[-1], stacklevel=5)
             reached.append(k)
+        chosen = reached.index(k)
+        solutions[chosen] = finish(
+            prepared.problem(self.alpha_), prepared.solver(model.tol, model.max_iter), state, solutions[chosen]
+        )
         path = as_path(model, prepared, self.alphas_[reached], solutions)
-        best = model._at(path, reached.index(k))
+        best = model._at(path, chosen)
         if self.refit == "relaxed":
-            best = relaxed(best, prepared, solutions[reached.index(k)], share=1.0)
+            best = relaxed(best, prepared, solutions[chosen], share=1.0)
         self.coef_path_ = np.full((len(self.alphas_), *path.coefs.shape[1:]), np.nan, dtype=path.coefs.dtype)
         self.coef_path_[reached] = path.coefs
         self.best_estimator_ = best

@@ -9,7 +9,7 @@ from skreg.solvers._prox_newton import ProxNewton, State
 from skreg.solvers._proximal_gradient import ProximalGradient
 from skreg.solvers._semismooth import SemismoothNewton, structured_alpha_max
 from skreg.solvers._square_root import SquareRootLasso, SquareRootState, square_root_alpha_max
-from skreg.solvers._strategy import begin_path, path_starts, solve, solve_best, strengths, zero_point
+from skreg.solvers._strategy import begin_path, finish, path_starts, solve, solve_best, strengths, zero_point
 
 __all__ = [
     "BlockCoordinateDescent",
@@ -29,6 +29,7 @@ __all__ = [
     "solve_best",
     "solve_path",
     "square_root_alpha_max",
+    "finish",
     "strengths",
     "structured_alpha_max",
     "zero_point",

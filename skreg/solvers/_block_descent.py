@@ -13,11 +13,12 @@ _HALVINGS = 6
 _SETTLED = 1e-13  # of the right-hand side: Newton steps below it are rounding
 
 
-def descend_blocks(H, w, gradient, penalty, pen, tol, max_epochs, bounds):
+def descend_blocks(H, w, gradient, penalty, pen, tol, aim, max_epochs, bounds):
     """Minimise 1/2 d'Hd + gradient'd + penalty(w + d); `w` and `gradient` change in place.
 
-    `bounds` holds a bound of each group's second derivatives, by number of the group (of `group_layout`). Returns the
-    number of sweeps.
+    Violations end at `tol`; those of the groups that are not 0, at `aim` where that is given and Newton steps get
+    there. `bounds` holds a bound of each group's second derivatives, by number of the group (of `group_layout`).
+    Returns the number of sweeps.
     """
     if not len(w):
         return 0
@@ -32,6 +33,8 @@ def descend_blocks(H, w, gradient, penalty, pen, tol, max_epochs, bounds):
         done, worst = kernel(arrays[0], w, gradient, pen, *arrays[1:], sweeps, tol)
         n_epochs += done
         if worst <= tol or n_epochs >= max_epochs:
+            if aim is not None and w.any():
+                newton_steps(H, w, gradient, penalty, pen, order, aim)
             return n_epochs
 
 

@@ -11,6 +11,7 @@ from skreg.penalties import restrict
 from skreg.solvers._block_descent import group_layout, largest_eigenvalue
 
 _MEMORY = 5  # sweeps that an extrapolation combines
+_WAITS = -1.0  # in place of the largest eigenvalue of a group whose block is not made yet
 _CONSTANT = 1e-25  # variance over squared mean below which a column counts as constant
 
 
@@ -128,17 +129,26 @@ class BlockModel:
         """As `GramModel.minimise`: between sweeps over all groups, extrapolated ones over those that are not 0."""
         pen = restrict(pen, self.columns)
         order, starts = group_layout(pen)
-        H, offsets, bounds = self._blocks(pen, order, starts)
+        offsets = np.concatenate([[0], np.cumsum(np.diff(starts) ** 2)])
+        H, bounds = np.empty(offsets[-1]), np.full(len(starts) - 1, _WAITS)
+        present = np.logical_or.reduceat(w[order] != 0.0, starts[:-1]) if penalty.convex else np.ones(len(bounds), bool)
+        self._put_blocks(np.flatnonzero(present), pen, order, starts, offsets, H, bounds)
         columns, place = column_source(self.data.design, self.columns)
         moments = np.zeros(len(w)) if self.moments is None else self.moments
         shift = float(self.data.weight @ slope) / self.total if self.centred else 0.0
         point = Point(w.copy(), self.data.weight * slope, shift)
         before = [as_kernel_array(a) for a in (place, H, offsets, moments, self.weight)]
-        after = [as_kernel_array(a) for a in (order, starts, bounds)]
+        layout = as_kernel_array(order), as_kernel_array(starts)
         kernel = residual_block_kernel(penalty, self.data.design.is_sparse)
 
         def sweep(chosen):
-            moved, point.shift = kernel(columns, *before, point.w, point.u, point.shift, pen, *after, chosen)
+            moved, point.shift = kernel(columns, *before, point.w, point.u, point.shift, pen, *layout, bounds, chosen)
+            if bounds.min() < _WAITS:
+                length = _WAITS - bounds
+                wanted = np.flatnonzero(length >= 0.5 * length.max())
+                bounds[bounds < _WAITS] = _WAITS
+                self._put_blocks(wanted, pen, order, starts, offsets, H, bounds)
+                _, point.shift = kernel(columns, *before, point.w, point.u, point.shift, pen, *layout, bounds, wanted)
             return moved
 
         inverse = np.divide(1.0, self.weight, out=np.zeros_like(self.weight), where=self.weight > 0)
@@ -151,20 +161,20 @@ class BlockModel:
         step = point.w - w
         return point.w, 0.0 if self.moments is None else -(shift + self.moments @ step), n_epochs
 
-    def _blocks(self, pen, order, starts):
-        """The groups' matrices one after another, where each begins, and their largest eigenvalues."""
-        blocks, bounds = [], np.empty(len(starts) - 1)
-        for g in range(len(bounds)):
+    def _put_blocks(self, groups, pen, order, starts, offsets, H, bounds):
+        """Put the matrices of these groups into `H`, and their largest eigenvalues into `bounds`."""
+        for g in groups:
             members = order[starts[g] : starts[g + 1]]
             label = pen.label[members[0]]
             if label not in self.blocks:
-                block = self.data.design.gram(self.columns[members], None, self.weight, self.means)
-                if self.moments is not None:
-                    constant = block.diagonal() <= _CONSTANT * self.total * self.moments[members] ** 2
-                    block[constant, :] = 0.0
-                    block[:, constant] = 0.0
-                self.blocks[label] = np.ascontiguousarray(block).ravel(), largest_eigenvalue(block)
-            block, bounds[g] = self.blocks[label]
-            blocks.append(block)
-        offsets = np.concatenate([[0], np.cumsum(np.diff(starts) ** 2)])
-        return np.concatenate(blocks) if blocks else np.empty(0), offsets, bounds
+                self.blocks[label] = self._block(members)
+            H[offsets[g] : offsets[g + 1]], bounds[g] = self.blocks[label]
+
+    def _block(self, members):
+        """Second derivatives within a group, one row after another, and their largest eigenvalue."""
+        block = self.data.design.gram(self.columns[members], None, self.weight, self.means)
+        if self.moments is not None:
+            constant = block.diagonal() <= _CONSTANT * self.total * self.moments[members] ** 2
+            block[constant, :] = 0.0
+            block[:, constant] = 0.0
+        return np.ascontiguousarray(block).ravel(), largest_eigenvalue(block)

@@ -19,7 +19,7 @@ _POINTS = 64  # points at which gradients are remembered
 def is_served(problem, state, tol):
     """Whether `solve_path` solves such problems: the plain group Lasso, from the null model on."""
     data, penalty, pen = problem.data, problem.penalty, problem.pen
-    if not (isinstance(penalty, RadialPenalty) and type(penalty.base) is L1 and data.loss.quadratic):
+    if not (is_group_lasso(penalty) and data.loss.quadratic):
         return False
     design = data.design
     dense = not design.is_sparse and design.scale is None and design.X.flags.f_contiguous
@@ -27,6 +27,11 @@ def is_served(problem, state, tol):
     if not (dense and wide and tol >= _FINEST and data.null.gap > 0) or state.w.any():
         return False
     return bool((pen.weights > 0).all() and pen.alpha > 0 and np.bincount(pen.label).max() <= _WIDEST)
+
+
+def is_group_lasso(penalty):
+    """Whether it is the plain group Lasso."""
+    return isinstance(penalty, RadialPenalty) and type(penalty.base) is L1
 
 
 def solve_path(problems, state, tols):

@@ -1,10 +1,11 @@
-"""Search on the true objective along the step of a model."""
+"""Search on the true objective: along the step of a model, or one coordinate at a time."""
 
 import numpy as np
 
 from skreg.penalties import restrict
 
 _ROUNDING = 1e-15  # of the objective's terms
+_JUMPS = 20  # coordinates tried one at a time when models fail
 _INTEGRATED = 1e5  # times that: changes of the loss below it are integrated, and not taken as differences
 
 
@@ -45,3 +46,29 @@ def search(problem, state, columns, new, shift, slope, shortest):
             return True
         length *= 0.5
     return False
+
+
+def jump(problem, state, gradient, scale, columns):
+    """Move single coordinates downhill on the true objective, where no quadratic model leads on.
+
+    A non-convex penalty may ask for a jump that is long next to the reach of a local model: the coordinates that
+    violate their conditions most are tried one at a time, with ever smaller steps.
+    """
+    data, penalty = problem.data, problem.penalty
+    w = state.w[columns]
+    violations = penalty.violation(w, gradient, scale, restrict(problem.pen, columns))
+    best = problem.objective(state.w, state.eta)
+    for k in np.argsort(-violations)[:_JUMPS]:
+        j = columns[k : k + 1]
+        pen = restrict(problem.pen, j)
+        for steepness in scale[k] * 4.0 ** np.arange(12):
+            new = penalty.prox(w[k : k + 1] - gradient[k] / steepness, 1.0 / steepness, pen)
+            trial = state.w.copy()
+            trial[j] = new
+            change = np.zeros_like(trial)
+            change[j] = new - state.w[j]
+            eta = state.eta + data.apply(change, j)
+            objective = problem.objective(trial, eta)
+            if objective < best * (1 - 1e-14):
+                state.w, state.eta, state.refused = trial, eta, 0
+                return

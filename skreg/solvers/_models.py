@@ -242,7 +242,7 @@ def descend(model, w, gradient, penalty, pen, tol, aim, max_epochs):
     to rounding). Returns the number of sweeps.
     """
     if penalty.blocks:
-        return descend_blocks(model.H, w, gradient, penalty, pen, tol, max_epochs, model.block_bounds(pen))
+        return descend_blocks(model.H, w, gradient, penalty, pen, tol, aim, max_epochs, model.block_bounds(pen))
     H, rank = model.H, model.rank
     matrix = as_kernel_array(H)
     pivotal = can_pivot(penalty, pen)

@@ -14,19 +14,19 @@ from skreg.penalties import restrict
 from skreg.solvers import _covariance as covariance
 from skreg.solvers._active_newton import active_newton
 from skreg.solvers._block_model import BlockModel
-from skreg.solvers._line_search import search
+from skreg.solvers._line_search import jump, search
 from skreg.solvers._models import GramModel, gram_pays, is_large_multinomial, make_model, sweeps_columns
 from skreg.solvers._residual_model import ResidualModel
 from skreg.solvers._wide_groups import descend_turned, has_wide_groups
 
 _FIRST = 100  # coordinates in the first working set
+_GROUPS = 8  # groups in it, where groups that stay at 0 cost but a product with each of their columns
 _FLOOR = (
     0.01  # least curvature of a first model, as a share of the loss's bound; lowered with each step that leads down
 )
 _LEAST_FLOOR = 1e-9
 _REFUSALS = 2  # refused steps after which the outer loop takes over
 _FINE = 0.7  # ratio of two strengths above which the strong rule tells something
-_JUMPS = 20  # coordinates tried one at a time when models fail
 _SMALL = 100  # size of a support, or of a working set beside as many samples, at which exact steps are cheap
 _ROUGH = 1e-3  # tolerance above which a solution is but a step on the way to another
 _POLISH_SWEEPS = 50  # most sweeps spent on making a certified point exact
@@ -208,12 +208,16 @@ def _worth_polishing(problem, state, certificate):
         return False
     data, m = problem.data, len(state.members)
     size = np.count_nonzero(state.w)
-    cells = data.design.n_samples * data.design.n_features
-    if state.on_path and cells > _SMALL**3:
+    if state.on_path and data.design.cells > _SMALL**3:
         return False  # each of many points would cost another pass over the data
     if data.loss.quadratic:
-        return size <= _SMALL or 5 * size**3 <= cells
+        return _is_cheap(data, size)
     return data.design.n_samples * m * m <= _SMALL**3
+
+
+def _is_cheap(data, size):
+    """Whether exact steps on a support of this size cost little next to a pass over the data."""
+    return size <= _SMALL or 5 * size**3 <= data.design.cells
 
 
 def _polish(problem, state, slope, gradient):
@@ -294,6 +298,8 @@ def _grow(state, violations, problem):
     size = len(problem.penalty.complete(np.flatnonzero(state.w)))  # with what is zero in groups that are not
     room = max(_FIRST, int(state.growth * size)) - len(state.members)
     room = max(_FIRST, size) if _in_columns(problem, state.members) else max(room, _FEW)
+    if sweeps_columns(problem.data, problem.penalty):
+        room = max(room, _GROUPS * int(np.bincount(problem.pen.label).max()))
     new = np.flatnonzero(fresh)
     if len(new) > room:
         new = new[np.argpartition(fresh[new], -room)[-room:]]
@@ -353,7 +359,8 @@ def _descend(problem, state, slope, gradient, inner, steps=None, sweeps=2_000):
     columns = model.columns
     gradient = gradient[columns]
     if loss.quadratic and not _is_estimate(model):
-        aim = inner if state.on_path else 0.0
+        exact = not state.on_path and (not problem.penalty.blocks or _is_cheap(data, np.count_nonzero(state.w)))
+        aim = 0.0 if exact else inner
         w, shift, _ = model.minimise(
             state.w[columns], gradient, slope, problem.penalty, problem.pen, inner, aim, sweeps
         )
@@ -387,37 +394,11 @@ def _descend(problem, state, slope, gradient, inner, steps=None, sweeps=2_000):
             _REFUSALS if problem.penalty.convex or not problem.penalty.blocks else _STEEPEST
         ):
             if not problem.convex and not problem.penalty.blocks:
-                _jump(problem, state, gradient, scale, columns)
+                jump(problem, state, gradient, scale, columns)
             return
         exact = not moved or violation > 0.5 * last
         model = _model(problem, state, columns)
         model.extend(columns)
-
-
-def _jump(problem, state, gradient, scale, columns):
-    """Move single coordinates downhill on the true objective, where no quadratic model leads on.
-
-    A non-convex penalty may ask for a jump that is long next to the reach of a local model: the coordinates that
-    violate their conditions most are tried one at a time, with ever smaller steps.
-    """
-    data, penalty = problem.data, problem.penalty
-    w = state.w[columns]
-    violations = penalty.violation(w, gradient, scale, restrict(problem.pen, columns))
-    best = problem.objective(state.w, state.eta)
-    for k in np.argsort(-violations)[:_JUMPS]:
-        j = columns[k : k + 1]
-        pen = restrict(problem.pen, j)
-        for steepness in scale[k] * 4.0 ** np.arange(12):
-            new = penalty.prox(w[k : k + 1] - gradient[k] / steepness, 1.0 / steepness, pen)
-            trial = state.w.copy()
-            trial[j] = new
-            change = np.zeros_like(trial)
-            change[j] = new - state.w[j]
-            eta = state.eta + data.apply(change, j)
-            objective = problem.objective(trial, eta)
-            if objective < best * (1 - 1e-14):
-                state.w, state.eta, state.refused = trial, eta, 0
-                return
 
 
 def _model(problem, state, members):

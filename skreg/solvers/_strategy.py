@@ -55,7 +55,8 @@ def solve(problem, solver, state=None):
 def _approach(problem, solver):
     """Where to start a convex problem from."""
     data = problem.data
-    if data.loss.quadratic and not data.design.is_sparse and data.n_coordinates > max(data.design.n_samples, _NARROW):
+    wide = not data.design.is_sparse and data.n_coordinates > max(data.design.n_samples, _NARROW)
+    if data.loss.quadratic and wide and not group_path.is_group_lasso(problem.penalty):
         return _from_larger_alphas(problem, solver)
     if data.loss.quadratic and not problem.penalty.blocks and _is_very_tall(data) and solver.tol >= _ESTIMATED_TOL:
         return _with_estimate(data)
@@ -174,6 +175,15 @@ def begin_path(data, state, n_alphas):
     if n_alphas >= _MANY and isinstance(data.y, np.ndarray) and covariance.is_worthwhile(data):
         with one_blas_thread():
             covariance.complete_model(data, state)
+
+
+def finish(problem, solver, state, solution):
+    """A solution of a path, solved on from itself where the whole Gram matrix makes an exact step nearly free."""
+    if not isinstance(state, State) or not covariance.is_complete(problem.data, state):
+        return solution
+    state.w[:], state.b, state.eta, state.gradient = solution.coef, solution.intercept, None, None
+    again = solver.solve(problem, state)
+    return again._replace(n_iter=solution.n_iter) if again.converged else solution
 
 
 def path_starts(problem, solver, state):

@@ -2,14 +2,12 @@
 
 import joblib
 import numpy as np
-import pytest
 
 import skreg
 from skreg.model_selection import PathCV
 from tests._instances import make_data
 
 
-@pytest.mark.slow
 def test_folds_on_a_dask_cluster_have_the_results_of_loky():
     import distributed
 

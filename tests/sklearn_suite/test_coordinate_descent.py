@@ -19,14 +19,6 @@ NOT_APPLICABLE = {
     "test_multitask_enet_and_lasso_cv": (
         "asks for one row of alphas_ for each l1_ratio; alphas_ are those of the l1_ratio chosen, as mean_score_"
     ),
-    "test_1d_multioutput_enet_and_multitask_enet_cv": (
-        "asks at the default tolerance for 7 digits, which scikit-learn's forms of one algorithm share; skreg's two "
-        "solvers agree to the gap that they certify: tests/model_selection/test_named.py"
-    ),
-    "test_1d_multioutput_lasso_and_multitask_lasso_cv": (
-        "asks at the default tolerance for 7 digits, which scikit-learn's forms of one algorithm share; skreg's two "
-        "solvers agree to the gap that they certify: tests/model_selection/test_named.py"
-    ),
     "test_uniform_targets": "a constant target leaves no grid: 1e-15 throughout in scikit-learn, 2e-308 in skreg",
     "test_enet_l1_ratio": "skreg has a grid for l1_ratio=0, that of 0.001; no error",
     "test_lassoCV_does_not_set_precompute": "no precompute, and the final model is no Lasso().fit: it is on the path",

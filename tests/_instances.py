@@ -137,6 +137,8 @@ QUICK = {"QuantileAggregator": dict(estimators=BASES, quantiles=[0.25, 0.5, 0.75
 EXTRA["QuantileAggregator"] = [
     dict(QUICK["QuantileAggregator"], resolution="coarse", locality="features", intercept=True),
     dict(QUICK["QuantileAggregator"], resolution="medium", locality="partition", isotonize="minmax", shrinkage=0.1),
+    dict(QUICK["QuantileAggregator"], conformal="split", shrinkage=0.1),
+    dict(QUICK["QuantileAggregator"], conformal="cv+", cv=3, resolution="coarse"),
 ]
 
 

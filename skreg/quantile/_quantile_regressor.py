@@ -13,13 +13,12 @@ from skreg._backend import (
     Options,
     StrOptions,
     check_same_namespace,
-    get_namespace,
     get_namespace_and_device,
     move_to,
     to_numpy,
 )
 from skreg._base import SparseLinearModel, check_offset, check_sample_weight, constraints, without_ignored
-from skreg._quantiles import central_level, check_levels
+from skreg._quantiles import at_levels, central_level, check_levels
 from skreg.quantile._inference import DENSITIES, StandardErrors, covariances
 from skreg.solvers._interior_point_fit import QuantileFit, fit_quantiles
 
@@ -290,7 +289,7 @@ class QuantileRegressor(RegressorMixin, SparseLinearModel):
         eta = self._linear_predictor(X, offset)
         return eta if eta.ndim == 1 else eta[:, central_level(to_numpy(self.quantiles_))]
 
-    def predict_quantiles(self, X, offset=None):
+    def predict_quantiles(self, X, offset=None, *, quantiles=None):
         """Predict the target at every level.
 
         Parameters
@@ -299,15 +298,22 @@ class QuantileRegressor(RegressorMixin, SparseLinearModel):
             Samples.
         offset : array-like of shape (n_samples,), default=None
             Known part of the prediction, at every level.
+        quantiles : float or array-like, default=None
+            Increasing levels to predict, linearly interpolated between those of the fit, and not beyond them. None
+            means `quantiles_`.
 
         Returns
         -------
         bands : ndarray of shape (n_samples, n_quantiles)
-            Predictions in the order of `quantiles_`.
+            Predictions in the order of the levels.
+
+        Raises
+        ------
+        ValueError
+            If a level of `quantiles` is outside the range of `quantiles_`.
         """
         eta = self._linear_predictor(X, offset, method="predict_quantiles")
-        xp, _ = get_namespace(eta)
-        return eta[:, None] if eta.ndim == 1 else eta
+        return at_levels(eta[:, None] if eta.ndim == 1 else eta, to_numpy(self.quantiles_), quantiles)
 
     def standard_errors(self, X, y, sample_weight=None, offset=None, *, method="kernel"):
         r"""Standard errors of the coefficients, from large samples, of a model without penalty and bounds.

@@ -131,27 +131,27 @@ def test_predictions_follow_the_sign_of_the_target(data, resolution):
     np.testing.assert_allclose(mirrored.predict_quantiles(X), -model.predict_quantiles(X)[:, ::-1], rtol=1e-6)
 
 
-class Mapped(QuantileRegressor):
-    """Knows whether it was given read-only memory."""
+def mapped_models():
+    """Models that know whether they were given read-only memory; local, so that they are pickled by value."""
 
-    def fit(self, X, y, table=None):
-        self.mapped_ = isinstance(table, np.memmap) and not table.flags.writeable
-        return super().fit(X, y)
+    class Mapped(QuantileRegressor):
+        def fit(self, X, y, table=None):
+            self.mapped_ = isinstance(table, np.memmap) and not table.flags.writeable
+            return super().fit(X, y)
+
+    return [("exact", Mapped(penalty=None)), ("few", Mapped(alpha=0.01))]
 
 
 @pytest.mark.parametrize("params", [dict(), dict(locality="features"), dict(conformal="cv+")], ids=str)
 def test_processes_change_nothing(data, params):
     """Also where they are given read-only memory maps of all arrays."""
     X, y = data
-    models = [("mapped", Mapped(penalty=None)), MODELS[1]]
-    params = dict(estimators=models[: 1 if "conformal" not in params else 2], quantiles=[0.2, 0.5, 0.8], **params)
-    params |= dict(resolution="auto", shrinkage="cv")
+    params = dict(estimators=mapped_models(), resolution="auto", shrinkage="cv", quantiles=[0.2, 0.5, 0.8], **params)
     alone = aggregator(**params).fit(X, y)
     with parallel_config("loky", max_nbytes=64):
-        given = {} if "conformal" in params else dict(table=np.zeros(1000))
-        model = aggregator(n_jobs=2, **params).fit(X, y, **given)
-    if given:
-        assert all(base.estimators_[0].mapped_ for base in model.estimators_)
+        model = aggregator(n_jobs=2, **params).fit(X, y, table=np.zeros(1000))
+    fitted = model.conformal_.estimators_[0] if "conformal" in params else model
+    assert all(base.estimators_[0].mapped_ for base in fitted.estimators_)
     np.testing.assert_array_equal(model.oof_predictions_, alone.oof_predictions_)
     np.testing.assert_array_equal(model.weights_, alone.weights_)
     np.testing.assert_array_equal(model.cv_results_["score"], alone.cv_results_["score"])

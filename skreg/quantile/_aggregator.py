@@ -21,15 +21,12 @@ from skreg._backend import Interval, Options, StrOptions, safe_indexing
 from skreg._base import check_sample_weight
 from skreg._quantiles import central_level, check_levels
 from skreg.quantile._adapter import QuantileAdapter, way_of
-from skreg.quantile._local_weights import fit_by_features, fit_by_partition, fit_global
+from skreg.quantile._local_weights import fit_global
+from skreg.quantile._localities import LOCALITIES, check_locality, local_fit
 from skreg.quantile._quantile_regressor import QuantileRegressor
 from skreg.quantile._weights import CONSTRAINTS, RESOLUTIONS
 from skreg.quantile._weights_cv import Forecasts, cross_validated_losses, ordered, within_one_standard_error
 
-_LOCAL = dict(features=fit_by_features, partition=fit_by_partition)
-_NOT_LOCAL = dict(  # settings that local weights could not hold
-    features=dict(max_weight=None, max_nonzero=None), partition=dict(intercept=False, max_nonzero=None)
-)
 _SHRINKAGES = (np.inf, 0.3, 0.1, 0.03, 0.01, 0.003, 0.0)  # what "cv" chooses from
 
 
@@ -58,7 +55,7 @@ class QuantileAggregator(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     resolution : {"coarse", "medium", "fine", "auto"}, default="fine"
         One weight a model; one a model and level; one a model, level and level that informs it; or which of these has
         the best cross-validated score.
-    locality : {"global", "features", "partition"}, default="global"
+    locality : {"global", "features", "partition", "softmax", "mlp"}, default="global"
         Whether weights are the same everywhere or depend on x, which must then be numbers:
 
         - "features": to the global weights come deviations, one a model and level (coarse: one a model), that are
@@ -66,9 +63,13 @@ class QuantileAggregator(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
           kept convex by holding each prediction within the range of those that it combines.
         - "partition": a tree with up to 8 leaves splits the space of the features where the models' losses differ most;
           each leaf has its own weights.
+        - "softmax": convex weights, the softmax of linear functions of the standardised features;
+        - "mlp": deep quantile aggregation [1]_, the softmax of the output of a neural network.
 
-        Both are shrunk to the global weights by an L1 penalty of its own strength: the `shrinkage` given, or of those
-        that "cv" tries the largest whose score is within one standard error of the best.
+        All are shrunk to the global weights by an L1 penalty of its own strength: the `shrinkage` given, or of those
+        that "cv" tries the largest whose score is within one standard error of the best. The last two begin at the
+        global weights; on held-out rows they choose the number of steps of stochastic gradients, and the share of the
+        way from the global weights that the penalty allows. They have no `intercept`, `tau_groups` or caps.
     constraint : {"convex", "positive", "affine", "none"}, default="convex"
         Non-negative weights that sum to one; non-negative ones; ones that sum to one; any.
     intercept : bool, default=False
@@ -93,6 +94,13 @@ class QuantileAggregator(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         fitted: X and y should be data that they have not seen.
     n_jobs : int, default=None
         Number of fits at a time, by joblib.
+    network_params : dict, default=None
+        How "softmax" and "mlp" are trained, where not by the default: "hidden_layer_sizes", (64,), of "mlp" alone;
+        "dropout", 0.0, of entries between hidden layers; "learning_rate", 0.005 (softmax: 0.02), of Adam;
+        "weight_decay", 1e-7; "crossing_penalty", 1.0, of quantiles that are not in order by their "margin", 0.01 times
+        the distance of the quantiles of the residuals of the models' median; "max_steps", 2000.
+    random_state : int, RandomState instance or None, default=None
+        Of "softmax" and "mlp": which rows are held out, the first hidden layers, the mini-batches.
 
     Attributes
     ----------
@@ -164,7 +172,7 @@ class QuantileAggregator(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         estimators=[list, tuple, None],
         quantiles=["array-like"],
         resolution=[StrOptions({*RESOLUTIONS, "auto"})],
-        locality=[StrOptions({"global", *_LOCAL})],
+        locality=[StrOptions({"global", *LOCALITIES})],
         constraint=[StrOptions({*CONSTRAINTS})],
         intercept=["boolean"],
         tau_groups=["array-like", None],
@@ -175,6 +183,8 @@ class QuantileAggregator(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         isotonize=[StrOptions({"sort", "pava", "minmax"}), None],
         cv=["cv_object", StrOptions({"prefit"})],
         n_jobs=[Integral, None],
+        network_params=[dict, None],
+        random_state=["random_state"],
     )
 
     def __init__(
@@ -194,6 +204,8 @@ class QuantileAggregator(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         isotonize="sort",
         cv=5,
         n_jobs=None,
+        network_params=None,
+        random_state=None,
     ):
         self.estimators = estimators
         self.quantiles = quantiles
@@ -209,6 +221,8 @@ class QuantileAggregator(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         self.isotonize = isotonize
         self.cv = cv
         self.n_jobs = n_jobs
+        self.network_params = network_params
+        self.random_state = random_state
 
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(self, X, y, **fit_params):
@@ -234,7 +248,7 @@ class QuantileAggregator(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         ValueError
             If an argument has a wrong shape or value; the message names it.
         """
-        self._check_locality()
+        check_locality(self)
         levels = check_levels(self.quantiles, "quantiles")
         X = self._as_table(X)
         validate_data(self, X, skip_check_array=True)
@@ -323,8 +337,7 @@ class QuantileAggregator(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         )
         fit = fits[i]
         if self.locality != "global":
-            settings = {**self._settings(self.resolution_), "shrinkage": self.shrinkage_}
-            fit = partial(_LOCAL[self.locality], settings=settings)
+            fit = local_fit(self, {**self._settings(self.resolution_), "shrinkage": self.shrinkage_})
             (losses,) = self._held_out_losses([fit], forecasts, strengths, folds)
             scores = np.average(losses, axis=1, weights=forecasts.weight)
             j = within_one_standard_error(losses, forecasts.weight)
@@ -353,14 +366,6 @@ class QuantileAggregator(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
             max_nonzero=self.max_nonzero,
             shrink_to=self.shrink_to,
         )
-
-    def _check_locality(self):
-        """Reject what the local weights could not hold."""
-        for name, absent in _NOT_LOCAL.get(self.locality, {}).items():
-            if getattr(self, name) != absent:
-                raise ValueError(
-                    f"{name} must be {absent} with locality={self.locality!r}; got {getattr(self, name)!r}."
-                )
 
     def _as_table(self, X):
         """X as base models can take it: frames, sparse matrices and arrays as they are, but numbers as numbers."""

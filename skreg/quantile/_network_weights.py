@@ -161,7 +161,7 @@ class Problem:
     weight: np.ndarray  # mean 1
     levels: np.ndarray
     scale: float  # the loss of the global weights, its unit
-    margins: np.ndarray  # (n_quantiles, n_quantiles)
+    margins: np.ndarray  # (n_quantiles, n_quantiles); -inf but above the diagonal
     crossing_penalty: float
 
     @classmethod
@@ -171,7 +171,8 @@ class Problem:
         weight = np.ones(len(y)) if weight is None else weight / weight.mean()
         r = y - np.median(Z[:, :, central_level(levels)], axis=1)
         q = np.array([weighted_quantile(r, weight, level) for level in levels])
-        margins = params["margin"] * np.maximum(q[None, :] - q[:, None], 0.0)
+        above = np.triu(np.ones((len(levels), len(levels)), dtype=bool), 1)
+        margins = np.where(above, params["margin"] * np.maximum(q[None, :] - q[:, None], 0.0), -np.inf)
         scale = weighted_loss(y[:, None] - result.combine(Z), levels, np.repeat(weight[:, None], len(levels), axis=1))
         informing = informing_forecasts(Z, result.weights.ndim)
         return cls(informing, x, y, weight, levels, scale, margins, params["crossing_penalty"])
@@ -197,11 +198,11 @@ class Problem:
         m = len(self.levels)
         if m == 1 or self.crossing_penalty == 0.0:
             return np.zeros(len(bands)), np.zeros_like(bands)
-        excess = bands[:, :, None] - bands[:, None, :] + self.margins
-        crossed = np.triu(excess > 0.0, 1)
+        excess = np.maximum(bands[:, :, None] - bands[:, None, :] + self.margins, 0.0)
+        crossed = excess > 0.0
         factor = self.crossing_penalty / (m * (m - 1) / 2)
         slope = crossed.sum(axis=2, dtype=float) - crossed.sum(axis=1)
-        return factor * np.sum(excess * crossed, axis=(1, 2)), factor * slope
+        return factor * excess.sum(axis=(1, 2)), factor * slope
 
     def loss(self, bands, rows):
         """Pinball loss of combined forecasts, in the units of y."""

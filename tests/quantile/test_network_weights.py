@@ -176,10 +176,10 @@ def test_shrinkage_goes_from_local_to_global_weights(monkeypatch, many):
 
 
 @NETWORKS
-@pytest.mark.parametrize("resolution", ["medium", "fine"])
+@pytest.mark.parametrize("resolution", ["coarse", "fine"])
 def test_local_weights_win_where_models_are_good_in_places(locality, resolution):
     X, y = draw_two_sides(2000, seed=9)
-    params = dict(resolution=resolution, cv=3, random_state=0)
+    params = dict(resolution=resolution, cv=2, random_state=0)
     fit = lambda **p: QuantileAggregator(SIDES, LEVELS, **params, **p).fit(*draw_two_sides(300, seed=0))
     scores = [weighted_interval_score(y, m.predict_quantiles(X), LEVELS) for m in (fit(), fit(locality=locality))]
     assert scores[1] <= 0.75 * scores[0]

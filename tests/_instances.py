@@ -139,6 +139,14 @@ EXTRA["QuantileAggregator"] = [
     dict(QUICK["QuantileAggregator"], resolution="medium", locality="partition", isotonize="minmax", shrinkage=0.1),
     dict(QUICK["QuantileAggregator"], conformal="split", shrinkage=0.1),
     dict(QUICK["QuantileAggregator"], conformal="cv+", cv=3, resolution="coarse"),
+    dict(QUICK["QuantileAggregator"], resolution="coarse", locality="softmax", random_state=0),
+    dict(
+        QUICK["QuantileAggregator"],
+        locality="mlp",
+        shrinkage=0.01,
+        network_params=dict(hidden_layer_sizes=(8, 4), dropout=0.1, max_steps=100),
+        random_state=0,
+    ),
 ]
 
 

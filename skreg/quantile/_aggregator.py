@@ -21,15 +21,12 @@ from skreg._quantiles import at_levels, central_level, check_levels
 from skreg.quantile._adapter import way_of
 from skreg.quantile._base_models import BaseModels
 from skreg.quantile._conformal_aggregation import calibrate_by_folds, calibrate_by_split
-from skreg.quantile._local_weights import fit_by_features, fit_by_partition, fit_global
+from skreg.quantile._local_weights import fit_global
+from skreg.quantile._localities import LOCALITIES, check_locality, local_fit
 from skreg.quantile._quantile_regressor import QuantileRegressor
 from skreg.quantile._weights import CONSTRAINTS, RESOLUTIONS
 from skreg.quantile._weights_cv import Forecasts, cross_validated_losses, ordered, within_one_standard_error
 
-_LOCAL = dict(features=fit_by_features, partition=fit_by_partition)
-_NOT_LOCAL = dict(  # settings that local weights could not hold
-    features=dict(max_weight=None, max_nonzero=None), partition=dict(intercept=False, max_nonzero=None)
-)
 _SHRINKAGES = (np.inf, 0.3, 0.1, 0.03, 0.01, 0.003, 0.0)  # what "cv" chooses from
 
 
@@ -58,7 +55,7 @@ class QuantileAggregator(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     resolution : {"coarse", "medium", "fine", "auto"}, default="fine"
         One weight a model; one a model and level; one a model, level and level that informs it; or which of these has
         the best cross-validated score.
-    locality : {"global", "features", "partition"}, default="global"
+    locality : {"global", "features", "partition", "softmax", "mlp"}, default="global"
         Whether weights are the same everywhere or depend on x, which must then be numbers:
 
         - "features": to the global weights come deviations, one a model and level (coarse: one a model), that are
@@ -66,9 +63,13 @@ class QuantileAggregator(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
           kept convex by holding each prediction within the range of those that it combines.
         - "partition": a tree with up to 8 leaves splits the space of the features where the models' losses differ most;
           each leaf has its own weights.
+        - "softmax": convex weights, the softmax of linear functions of the standardised features;
+        - "mlp": deep quantile aggregation [1]_, the softmax of the output of a neural network.
 
-        Both are shrunk to the global weights by an L1 penalty of its own strength: the `shrinkage` given, or of those
-        that "cv" tries the largest whose score is within one standard error of the best.
+        All are shrunk to the global weights by an L1 penalty of its own strength: the `shrinkage` given, or of those
+        that "cv" tries the largest whose score is within one standard error of the best. The last two begin at the
+        global weights; on held-out rows they choose the number of steps of stochastic gradients, and the share of the
+        way from the global weights that the penalty allows. They have no `intercept`, `tau_groups` or caps.
     constraint : {"convex", "positive", "affine", "none"}, default="convex"
         Non-negative weights that sum to one; non-negative ones; ones that sum to one; any.
     intercept : bool, default=False
@@ -103,10 +104,16 @@ class QuantileAggregator(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
           takes K (K + 1) / 2 fits of each base model with K folds.
     calibration_size : float or int, default=0.25
         Rows that calibrate by "split", as a share or a number. They are drawn at random.
-    random_state : int, RandomState instance or None, default=None
-        Draws the rows of "split".
     n_jobs : int, default=None
         Number of fits at a time, by joblib.
+    network_params : dict, default=None
+        How "softmax" and "mlp" are trained, where not by the default: "hidden_layer_sizes", (64,), of "mlp" alone;
+        "dropout", 0.0, of entries between hidden layers; "learning_rate", 0.005 (softmax: 0.02), of Adam;
+        "weight_decay", 1e-7; "crossing_penalty", 1.0, of quantiles that are not in order by their "margin", 0.01 times
+        the distance of the quantiles of the residuals of the models' median; "max_steps", 2000.
+    random_state : int, RandomState instance or None, default=None
+        Draws the rows that calibrate by "split", and of "softmax" and "mlp" the rows held out, the first hidden layers
+        and the mini-batches.
 
     Attributes
     ----------
@@ -185,7 +192,7 @@ class QuantileAggregator(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         estimators=[list, tuple, None],
         quantiles=["array-like"],
         resolution=[StrOptions({*RESOLUTIONS, "auto"})],
-        locality=[StrOptions({"global", *_LOCAL})],
+        locality=[StrOptions({"global", *LOCALITIES})],
         constraint=[StrOptions({*CONSTRAINTS})],
         intercept=["boolean"],
         tau_groups=["array-like", None],
@@ -197,8 +204,9 @@ class QuantileAggregator(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         cv=["cv_object", StrOptions({"prefit"})],
         conformal=[StrOptions({"split", "cv+"}), None],
         calibration_size=[Interval(Real, 0, 1, closed="neither"), Interval(Integral, 1, None, closed="left")],
-        random_state=["random_state"],
         n_jobs=[Integral, None],
+        network_params=[dict, None],
+        random_state=["random_state"],
     )
 
     def __init__(
@@ -219,8 +227,9 @@ class QuantileAggregator(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         cv=5,
         conformal=None,
         calibration_size=0.25,
-        random_state=None,
         n_jobs=None,
+        network_params=None,
+        random_state=None,
     ):
         self.estimators = estimators
         self.quantiles = quantiles
@@ -237,8 +246,9 @@ class QuantileAggregator(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         self.cv = cv
         self.conformal = conformal
         self.calibration_size = calibration_size
-        self.random_state = random_state
         self.n_jobs = n_jobs
+        self.network_params = network_params
+        self.random_state = random_state
 
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(self, X, y, **fit_params):
@@ -271,7 +281,7 @@ class QuantileAggregator(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         return self
 
     def _fit(self, X, y, fit_params):
-        self._check_locality()
+        check_locality(self)
         levels = check_levels(self.quantiles, "quantiles")
         X = self._as_table(X)
         validate_data(self, X, skip_check_array=True)
@@ -347,8 +357,7 @@ class QuantileAggregator(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         )
         fit = fits[i]
         if self.locality != "global":
-            settings = {**self._settings(self.resolution_), "shrinkage": self.shrinkage_}
-            fit = partial(_LOCAL[self.locality], settings=settings)
+            fit = local_fit(self, {**self._settings(self.resolution_), "shrinkage": self.shrinkage_})
             (losses,) = self._held_out_losses([fit], forecasts, strengths, folds)
             scores = np.average(losses, axis=1, weights=forecasts.weight)
             j = within_one_standard_error(losses, forecasts.weight)
@@ -377,14 +386,6 @@ class QuantileAggregator(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
             max_nonzero=self.max_nonzero,
             shrink_to=self.shrink_to,
         )
-
-    def _check_locality(self):
-        """Reject what the local weights could not hold."""
-        for name, absent in _NOT_LOCAL.get(self.locality, {}).items():
-            if getattr(self, name) != absent:
-                raise ValueError(
-                    f"{name} must be {absent} with locality={self.locality!r}; got {getattr(self, name)!r}."
-                )
 
     def _as_table(self, X):
         """X as base models can take it: frames, sparse matrices and arrays as they are, but numbers as numbers."""

@@ -22,7 +22,7 @@ from skreg._base import SparseLinearModel, check_offset, check_sample_weight, co
 from skreg._groups import check_encoded
 from skreg._quantiles import central_level, check_levels
 from skreg.quantile._inference import DENSITIES, StandardErrors, covariances
-from skreg.quantile._penalties import NAMES, special_penalty
+from skreg.quantile._penalties import GROUPED, NAMES, special_penalty
 from skreg.solvers._interior_point_fit import QuantileFit, fit_quantiles
 
 
@@ -228,6 +228,11 @@ class QuantileRegressor(RegressorMixin, SparseLinearModel):
         self.upper = upper
         self.max_iter = max_iter
         self.tol = tol
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.array_api_support = self.penalty not in list(GROUPED)
+        return tags
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y, sample_weight=None, offset=None):

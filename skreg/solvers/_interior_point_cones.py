@@ -23,13 +23,14 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-
-from skreg.solvers._interior_point import factorise
+from scipy.linalg.lapack import dpotrf, dpotrs
 
 _BACK = 0.99  # share of the way to the boundary; cones bear less than bounds
 _STALLED = 1e-10  # length of a step below which there is no progress
 _INFEASIBLE = 1e-8  # what infeasibilities may change of the objective, relative, where `tol` is less
 _PATIENCE = 15  # steps in which the gap must have halved
+_RIDGES = (1e-14, 1e-12, 1e-10, 1e-8, 1e-6)  # relative additions to the diagonal, tried until a factor exists
+_REFINEMENTS = 2
 
 
 class Cones:
@@ -227,7 +228,7 @@ class _Core:
         """Least squares for b; residuals a tenth of their mean away from zero, bounds as far as they; duals zero."""
         cones, weight = self.cones, self.high + self.low
         blocks, _ = self.rows.gram(weight[None, :])
-        b = factorise(blocks, None, np.zeros(blocks.shape[1]), np)(self.adjoint(weight * self.y)[None, :])[0]
+        b = _solver(blocks[0])(self.adjoint(weight * self.y))
         r = self.y - self.apply(b)
         room = 0.1 * float(weight @ np.abs(r)) / float(weight.sum()) + 1e-6
         mu = 0.5 * room * float(weight.mean())
@@ -258,7 +259,7 @@ class _Core:
             raise FloatingPointError("a cone's point is on its boundary")
         blocks, _ = self.rows.gram(Q[None, :])
         scaling.add_to(blocks[0])
-        solve = factorise(blocks, None, np.zeros(blocks.shape[1]), np)
+        solve = _solver(blocks[0])
         scaled = scaling.times(s)
         newton = self._direction(point, Q, scaling, solve, primal, dual, -u * zu, -v * zv, (-scaled[0], -scaled[1]))
         length_p, length_d = self._lengths(point, newton)
@@ -280,7 +281,7 @@ class _Core:
         g = ru / point.zu - rv / point.zv - primal
         rhs = dual - self.adjoint(Q * g)
         rhs[members] += scaling.eliminate(q)
-        b = solve(rhs[None, :])[0]
+        b = solve(rhs)
         d = -Q * (self.apply(b) + g)
         t = scaling.head(q, b[members])
         ends = scaling.times((t, b[members]), -1.0)
@@ -312,3 +313,27 @@ class _Core:
             setattr(point, name, getattr(point, name) + length_d * getattr(step, name))
         point.zu = point.zu - length_d * step.d
         point.zv = point.zv + length_d * step.d
+
+
+def _solver(matrix):
+    """Solver of a positive semi-definite system; refinement makes up for what is added to its diagonal."""
+    diagonal = np.diag(matrix)
+    root = np.sqrt(np.maximum(diagonal, 1e-30 * diagonal.max()) + 1e-300)
+    matrix = matrix / root[:, None] / root
+    for extra in _RIDGES:
+        lifted = matrix.copy(order="F")
+        lifted.flat[:: len(root) + 1] += extra
+        factor, failed = dpotrf(lifted, lower=1, overwrite_a=1, clean=0)
+        if not failed and np.isfinite(np.diag(factor)).all():
+            break
+    else:
+        raise FloatingPointError("the normal equations are not finite")
+
+    def solve(rhs):
+        rhs = rhs / root
+        x = dpotrs(factor, rhs, lower=1)[0]
+        for _ in range(_REFINEMENTS):
+            x = x + dpotrs(factor, rhs - matrix @ x, lower=1)[0]
+        return x / root
+
+    return solve

@@ -97,7 +97,7 @@ def _slope(problem, b, d):
     return problem.pull(b, d, 0.0) - np.where(np.isfinite(left), left, right)
 
 
-def solve_on_face(A, bend, slopes, left):
+def solve_on_face(A, bend, slopes, left, refinements=1):
     """Newton's step: bend x - A'd = slopes and A x = left, of least length where there are several.
 
     `bend` is the matrix of second derivatives, or its diagonal where it has no other entries.
@@ -112,7 +112,8 @@ def solve_on_face(A, bend, slopes, left):
         warnings.simplefilter("error", LinAlgWarning)
         try:
             x = solve(system, rhs, check_finite=False)
-            x = x + solve(system, rhs - system @ x, check_finite=False)
+            for _ in range(refinements):
+                x = x + solve(system, rhs - system @ x, check_finite=False)
         except (np.linalg.LinAlgError, LinAlgWarning):
             x = lstsq(system, rhs, cond=_SINGULAR, check_finite=False)[0]
     return x[:n], x[n:]

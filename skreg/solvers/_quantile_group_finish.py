@@ -108,7 +108,7 @@ def _newton(problem, b, d, moving, zero, derivatives):
         if size > 0.5 * before and size <= _CONVERGED:
             break
         before = size
-        change, more = solve_on_face(A, _second_derivatives(problem, b, F, across, along), slopes, left)
+        change, more = solve_on_face(A, _second_derivatives(problem, b, F, across, along), slopes, left, 0)
         new = b.copy()
         new[F] += change
         if _vanishes(problem, b, new):

@@ -26,6 +26,7 @@ _ROUGH = 1e-3  # tolerance from which on no exact solution is asked for
 _OPTIMAL = 1e-13  # violation, over the loss's slope, that rounding may leave at the null model
 _WIDE = 80  # coefficients from which a working set pays
 _FIRST = 40  # coefficients in the first one, at least
+_MOST = 0.7  # share of the coefficients from which all may as well take part
 _ROUGH_PRICE = 1.1  # of what holds a group at zero, from which it joins while solutions are rough
 _FEW_MORE = 0.05  # of the working set: fewer that join end the rough rounds
 _NEAR = 0.95  # of what holds a group at zero: a price as near keeps it in the working set
@@ -203,7 +204,11 @@ def _solve_wide(problem, b, tol, max_iter):
     working = free.copy()
     if b is not None:
         working |= _complete(whole, b != 0)
-    working |= _complete(whole, _highest(problem, _null_prices(problem), _FIRST))
+    price, room = _null_prices(problem), max(_FIRST, problem.n_rows // 2)
+    worst = np.where(price > 1.0, price, 0.0)
+    working |= _complete(whole, _highest(problem, worst if worst.any() else price, room))
+    if working.sum() > _MOST * problem.n_coef:
+        return _solve_narrow(problem, tol, max_iter)
     n_iter, rough = 0, tol < _ROUGH
     for _ in range(_MAX_ROUNDS):
         chosen = np.flatnonzero(working)

@@ -31,6 +31,7 @@ _STEPS = 100
 _SETTLED = 1e-13  # change of the tangents, over the steepest, that rounding leaves
 _NO_GAIN = 1e-14  # of the objective, relative, that is none
 _EXACT = 1e-13  # violation, over the loss's slope, that rounding leaves
+_NEAR = 1e-5  # violation, over the loss's slope, from which the finish is tried after each step
 _TINY = 1e-300  # a size at which the slope is that at zero
 
 
@@ -121,6 +122,7 @@ def _descend(form, level, tol, max_iter):
     """Tangents, and the solution of their problem, in turns."""
     tangents = form.tangents(np.zeros(form.n_features))
     steepest = max(float(a.max(initial=0.0)) for a in tangents)
+    near = _NEAR * max(form.base._null(float(level)).slope, 1e-300)
     b, best, n_iter = None, np.inf, 0
     for k in range(_STEPS):
         problem = form.problem(level, tangents)
@@ -131,12 +133,14 @@ def _descend(form, level, tol, max_iter):
         change = max(float(np.abs(new - old).max(initial=0.0)) for new, old in zip(tangents, last))
         solution = form.certify(level, tangents, b, found.dual, found.residuals)
         value = form.objective(solution, level)
-        if change <= _SETTLED * steepest or value >= best - _NO_GAIN * abs(best):
-            break
-        best = value
-        finished = form.finished(level, solution) if k and not k & (k - 1) else None  # after 1, 2, 4, 8, ...
-        if finished is not None and form.objective(finished, level) <= best * (1.0 + _NO_GAIN):
+        settled = change <= _SETTLED * steepest or value >= best - _NO_GAIN * abs(best)
+        best = min(best, value)
+        worth = k and not k & (k - 1) or solution.violations.max(initial=0.0) <= near  # after 1, 2, 4, 8, ... steps
+        finished = form.finished(level, solution) if worth and change > _SETTLED * steepest else None
+        if finished is not None and form.objective(finished, level) <= best + _NO_GAIN * abs(best):
             solution = finished
+            break
+        if settled:
             break
     return solution._replace(n_iter=n_iter)
 

@@ -1,5 +1,6 @@
 """Penalties of groups and concave ones: against cvxpy, against the L1 solver, and against their conditions."""
 
+import functools
 import warnings
 
 import cvxpy as cp
@@ -12,6 +13,8 @@ from skreg import GroupLasso, QuantileRegressor, SparseRegressor
 from skreg.solvers._interior_point_cones import Cones, cone_interior_point
 from skreg.solvers._interior_point_rows import DenseRows, Rows
 from skreg.solvers._quantile_groups import fit_quantile_groups
+from tests import test_contracts_data as data
+from tests import test_contracts_sklearn as life
 
 LABELS = np.array([0, 0, 0, 1, 1, 2, 2, 2, 2, 3, 4, 4])
 CONVEX, CONCAVE = ["group_lasso", "sparse_group_lasso"], ["mcp", "scad", "group_mcp", "group_scad"]
@@ -432,3 +435,25 @@ def test_no_group_with_a_norm_is_a_linear_program():
     X, y = simulated()
     fit = fit_quantile_groups(X, y, [0.4], labels=LABELS, joint=np.zeros(5), l1=0.05)
     np.testing.assert_allclose(fit.coefs[0], QuantileRegressor(0.4, alpha=0.05).fit(X, y).coef_, rtol=0, atol=1e-12)
+
+
+LAWS = [
+    *(functools.partial(data.test_container_of_X_does_not_matter, container=c) for c in data.CONTAINERS.values()),
+    *(functools.partial(data.test_int64_indices, kind=kind) for kind in (sp.csr_array, sp.csc_array)),
+    *(functools.partial(data.test_float32, container=c) for c in (np.asarray, sp.csr_array)),
+    data.test_rows_of_weight_zero_may_hold_any_target,
+    data.test_scale_of_the_weights_does_not_matter,
+    data.test_data_are_not_modified,
+    life.test_pickle_keeps_the_predictions_and_holds_no_engine,
+    life.test_clone_and_repr_give_the_parameters_back,
+    life.test_pipeline_with_a_scaler_equals_standardize,
+    life.test_metadata_routing_takes_weights_to_the_fit,
+    life.test_html_repr_and_kind,
+]
+
+
+@pytest.mark.parametrize("penalty", CONVEX + CONCAVE)
+@pytest.mark.parametrize("law", LAWS, ids=lambda law: getattr(law, "func", law).__name__)
+def test_contract(law, penalty):
+    groups = None if penalty in ("mcp", "scad") else 2
+    law(QuantileRegressor(0.4, penalty, 0.02, groups=groups, tol=1e-12))

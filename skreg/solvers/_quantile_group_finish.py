@@ -6,7 +6,8 @@ Once it is known which groups, and which coefficients in them, are not zero, and
 
 a smooth system in the coefficients F that are not zero and the dual variables of the rows E. All other rows have d at
 the end of its box that their residual's sign tells. Where the solution shows that the guess of E was wrong (d is out of
-its box, or a residual off E has changed its sign), E is changed, and so on; the certificate has the last word.
+its box, or a residual off E has changed its sign), or that of the coefficients with absolute values, the guess is
+changed, and so on; the certificate has the last word.
 """
 
 import numpy as np
@@ -19,6 +20,8 @@ _STEPS = 15  # of Newton, for one guess
 _ROUNDS = 12  # guesses
 _ZERO = 1e-12  # residuals below this share of the numbers they are the difference of are zero
 _DUAL_TOL = 1e-11  # of a row's weight, by which its dual variable may be out of its box
+_SLOPE_TOL = 1e-9  # of its weight, by which a slope may be beyond an absolute value's
+_STEP = 1e-9  # off zero, where sizes are about one
 _CONVERGED = 1e-12  # violation of the system from which its quadratic convergence is over
 
 
@@ -67,13 +70,30 @@ def finish(problem, b, d, moving, close, certify, exact, derivatives=None):
         turned = (new * b < 0) & (problem.l1 > 0)
         outside = zero & (np.maximum(d - high, -low - d) > _DUAL_TOL * (high + low))
         crossed = ~zero & ((r > 0) & (d < high) | (r < 0) & (d > -low))
-        if not (turned.any() or outside.any() or crossed.any()):
+        entering = _entering(problem, d, moving)
+        if not (turned.any() or outside.any() or crossed.any() or entering.any()):
             break
-        moving, b = moving & ~turned, np.where(turned, 0.0, new)
+        moving, b = moving & ~turned | (entering != 0), np.where(turned, 0.0, new) + entering
         zero = zero & ~outside | crossed
         close = np.where(crossed, 2.0, close)
         d = np.clip(d, -low, high)
     return best
+
+
+def _entering(problem, d, moving):
+    """A step off zero for each coefficient whose absolute value does not hold it there, beside others of its group."""
+    z = problem.adjoint(d)
+    beyond = ~moving & (problem.l1 > 0) & (np.abs(z) > problem.l1 * (1.0 + _SLOPE_TOL))
+    within = np.append(problem.joint == 0, True)[problem.label] | _present(problem, moving)
+    return np.where(beyond & within, np.copysign(_STEP, z), 0.0)
+
+
+def _present(problem, moving):
+    """The coefficients of groups of which some move."""
+    groups = np.zeros(len(problem.joint) + 1, dtype=bool)
+    groups[problem.label[moving]] = True
+    groups[-1] = False
+    return groups[problem.label]
 
 
 def _consistent(problem, moving, zero, close):

@@ -160,24 +160,25 @@ def solve_cones(problem, tol=1e-6, max_iter=200):
         left = max_iter - (0 if point is None else point.n_iter)
         point = cone_interior_point(rows, y, high, low, cones, scale=problem.scale, tol=gap, max_iter=left, point=point)
         moving, close = read(problem, point, cones, high, low)
-        inside = certified(problem, np.where(moving, point.b, 0.0), point.d[: problem.n_rows], point.n_iter)
-        best = inside if best is None or inside.gap < best.gap else best
-        if gap < _ROUGH:
-            solution = finished(problem, inside, moving, close)
-            best = solution if solution is not None and solution.gap <= best.gap else best
+        b, d = np.where(moving, point.b, 0.0), point.d[: problem.n_rows]
+        found = finished(problem, b, d, moving, close) if gap < _ROUGH else None
+        if found is None or not found.exact:
+            inside = certified(problem, b, d, 0)
+            found = inside if found is None or inside.gap < found.gap else found
+        best = found if best is None or found.gap < best.gap else best
         if best.exact:
             break
     return best._replace(n_iter=point.n_iter)
 
 
-def finished(problem, solution, moving, close):
+def finished(problem, b, d, moving, close):
     """The exact solution that a nearly optimal one leads to, certified; or None."""
 
     def certify(b, d, r):
         result = certified(problem, b, d, 0, r)
         return result._replace(exact=result.gap <= _EXACT)
 
-    return finish(problem, solution.coef, solution.dual, moving, close, certify, lambda found: found.exact)
+    return finish(problem, b, d, moving, close, certify, lambda found: found.exact)
 
 
 def read(problem, point, cones, high, low):

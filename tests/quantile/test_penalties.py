@@ -457,3 +457,20 @@ LAWS = [
 def test_contract(law, penalty):
     groups = None if penalty in ("mcp", "scad") else 2
     law(QuantileRegressor(0.4, penalty, 0.02, groups=groups, tol=1e-12))
+
+
+@pytest.mark.parametrize("penalty", CONVEX + CONCAVE)
+def test_alpha_zero_is_no_penalty(penalty):
+    X, y = simulated()
+    groups = None if penalty in ("mcp", "scad") else 3
+    model = QuantileRegressor(0.3, penalty, 0.0, groups=groups).fit(X, y)
+    free = QuantileRegressor(0.3, penalty=None).fit(X, y)
+    np.testing.assert_allclose(model.coef_, free.coef_, rtol=0, atol=1e-10)
+
+
+def test_features_of_infinite_weight_are_left_out_and_of_weight_zero_unpenalised():
+    X, y = simulated()
+    weights = np.ones(12)
+    weights[[0, 3]] = np.inf, 0.0
+    model = QuantileRegressor(0.5, "mcp", 0.1, penalty_weights=weights).fit(X, y)
+    assert model.coef_[0] == 0.0 and model.coef_[3] != 0.0 and model.converged_

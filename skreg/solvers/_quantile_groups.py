@@ -208,7 +208,7 @@ def _solve_wide(problem, b, tol, max_iter):
     price, room = _null_prices(problem), max(_FIRST, problem.n_rows // 2)
     worst = np.where(price > 1.0, price, 0.0)
     working |= _complete(whole, _highest(problem, worst if worst.any() else price, room))
-    if working.sum() > _MOST * problem.n_coef:
+    if working.sum() > _MOST * problem.n_coef or not working.any():
         return _solve_narrow(problem, tol, max_iter)
     n_iter, rough = 0, tol < _ROUGH
     for _ in range(_MAX_ROUNDS):
@@ -263,11 +263,13 @@ def _prices(problem, z):
 
 
 def _null_prices(problem):
-    """Prices beside the null model: its residuals' signs, with the sum made zero."""
+    """Prices beside the null model: its residuals' signs, and where there is an intercept those about the quantile."""
     y, (high, low) = problem.y, problem.host
-    order = np.argsort(y, kind="stable")
-    below = np.cumsum((high + low)[order])
-    middle = y[order[min(int(np.searchsorted(below, high.sum())), len(y) - 1)]]
+    middle = 0.0
+    if (problem.label < 0).any():
+        order = np.argsort(y, kind="stable")
+        below = np.cumsum((high + low)[order])
+        middle = y[order[min(int(np.searchsorted(below, high.sum())), len(y) - 1)]]
     d = np.where(y > middle, high, np.where(y < middle, -low, 0.0))
     return _prices(problem, problem.adjoint(d))
 

@@ -474,3 +474,13 @@ def test_features_of_infinite_weight_are_left_out_and_of_weight_zero_unpenalised
     weights[[0, 3]] = np.inf, 0.0
     model = QuantileRegressor(0.5, "mcp", 0.1, penalty_weights=weights).fit(X, y)
     assert model.coef_[0] == 0.0 and model.coef_[3] != 0.0 and model.converged_
+
+
+@pytest.mark.parametrize("penalty", CONVEX)
+@pytest.mark.parametrize("fit_intercept", [True, False])
+def test_few_rows_of_many_groups(penalty, fit_intercept):
+    rng = np.random.default_rng(0)
+    for n in (1, 2, 5):
+        X, y = rng.standard_normal((n, 120)), rng.standard_normal(n)
+        model = QuantileRegressor(0.3, penalty, 0.01, groups=3, fit_intercept=fit_intercept).fit(X, y)
+        assert model.dual_gap_ <= 1e-10

@@ -225,7 +225,8 @@ def _solve_wide(problem, b, tol, max_iter):
                 room = max(_FIRST, int(np.sum(b != 0)))
                 working |= _complete(whole, _highest(problem, np.where(worst, price, 0.0), room))
                 continue
-            working = free | _complete(whole, (b != 0) | (_prices(problem, z) > _NEAR))
+            kept = free | _complete(whole, (b != 0) | (_prices(problem, z) > _NEAR))
+            working = kept if kept.any() else working
             rough = False
             continue
         worst = price > 1.0 + 1e-11

@@ -484,3 +484,12 @@ def test_few_rows_of_many_groups(penalty, fit_intercept):
         X, y = rng.standard_normal((n, 120)), rng.standard_normal(n)
         model = QuantileRegressor(0.3, penalty, 0.01, groups=3, fit_intercept=fit_intercept).fit(X, y)
         assert model.dual_gap_ <= 1e-10
+
+
+def test_a_model_that_ends_empty_without_an_intercept():
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((200, 120)), np.abs(rng.standard_normal(200))
+    top = np.max(norms(X.T @ np.full(200, 0.3 / 200), np.arange(120) // 3)) / np.sqrt(3)
+    for factor in (1.001, 0.999):
+        model = QuantileRegressor(0.3, "group_lasso", factor * top, groups=3, fit_intercept=False).fit(X, y)
+        assert np.any(model.coef_ != 0) == (factor < 1) and model.dual_gap_ <= 1e-12

@@ -32,6 +32,7 @@ _SETTLED = 1e-13  # change of the tangents, over the steepest, that rounding lea
 _NO_GAIN = 1e-14  # of the objective, relative, that is none
 _EXACT = 1e-13  # violation, over the loss's slope, that rounding leaves
 _NEAR = 1e-5  # violation, over the loss's slope, from which the finish is tried after each step
+_ROUNDS = 3  # guesses of one finish: tangents tell more than a wrong guess
 _TINY = 1e-300  # a size at which the slope is that at zero
 
 
@@ -231,7 +232,7 @@ class _Grouped:
         slope = max(base._null(float(level)).slope, 1e-300)
         found = finish(
             start, solution.coef, solution.dual, solution.coef != 0, close, certify,
-            lambda s: s.violations.max(initial=0.0) <= _EXACT * slope, derivatives,
+            lambda s: s.violations.max(initial=0.0) <= _EXACT * slope, derivatives, _ROUNDS,
         )  # fmt: skip
         small = found is not None and found.violations.max(initial=0.0) <= 10.0 * _EXACT * slope
         return found if small else None

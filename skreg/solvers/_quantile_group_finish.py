@@ -25,7 +25,7 @@ _STEP = 1e-9  # off zero, where sizes are about one
 _CONVERGED = 1e-12  # violation of the system from which its quadratic convergence is over
 
 
-def finish(problem, b, d, moving, close, certify, exact, derivatives=None):
+def finish(problem, b, d, moving, close, certify, exact, derivatives=None, rounds=_ROUNDS):
     """The best certified solution that Newton steps lead to from a nearly optimal point, or None.
 
     Parameters
@@ -45,6 +45,8 @@ def finish(problem, b, d, moving, close, certify, exact, derivatives=None):
     derivatives : callable, default=None
         ``derivatives(b)`` gives the penalty's gradient, and the second derivatives of its norms, one a group: across
         the group's direction and along it. None: those of the problem's own norms.
+    rounds : int
+        Largest number of guesses.
 
     Returns
     -------
@@ -54,7 +56,7 @@ def finish(problem, b, d, moving, close, certify, exact, derivatives=None):
     derivatives = (lambda b: of_norms(problem, b)) if derivatives is None else derivatives
     high, low = problem.host
     zero, best = close > 1.0, None
-    for _ in range(_ROUNDS):
+    for _ in range(rounds):
         if moving.sum() + zero.sum() > _LARGEST:
             break
         zero = _consistent(problem, moving, zero, close)

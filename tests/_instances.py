@@ -53,6 +53,13 @@ EXTRA = {
         dict(quantile=[0.3, 0.6], non_crossing="box"),
         dict(positive=True),
         dict(fit_intercept=False),
+        dict(penalty="group_lasso"),
+        dict(penalty="group_lasso", groups=[[0]], group_weights=0.5, standardize=True),
+        dict(quantile=[0.3, 0.6], penalty="sparse_group_lasso", groups=[[0]], l1_ratio=0.3),
+        dict(penalty="mcp"),
+        dict(penalty="scad", standardize=True),
+        dict(penalty="group_mcp"),
+        dict(quantile=[0.3, 0.6], penalty="group_scad", groups=[[0]]),
     ],
     "ConformalQuantileRegressor": [
         dict(method="cv+", cv=3),

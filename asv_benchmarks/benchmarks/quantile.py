@@ -37,6 +37,29 @@ class QuantileRegressorBenchmark(Benchmark, Estimator):
         return pinball + self.estimator.alpha * np.abs(np.atleast_2d(estimator.coef_)).sum(axis=1).mean()
 
 
+class PenaltyBenchmark(Benchmark):
+    """Penalties of groups of five features, and concave ones."""
+
+    param_names = ["shape", "penalty"]
+    params = ([(500, 200), (200, 2_000)], ["group_lasso", "sparse_group_lasso", "group_mcp", "mcp"])
+
+    def setup(self, shape, penalty):
+        X, y = regression(*shape, n_informative=10)
+        self.X, self.y = X, y / np.std(y)
+        groups = None if penalty == "mcp" else 5
+        self.model = skreg.QuantileRegressor(penalty=penalty, alpha=0.05, groups=groups)
+        self.time_fit(shape, penalty)
+
+    def time_fit(self, shape, penalty):
+        self.model.fit(self.X, self.y)
+
+    def peakmem_fit(self, shape, penalty):
+        self.model.fit(self.X, self.y)
+
+    def track_kkt_violation(self, shape, penalty):
+        return self.model.kkt_violation_
+
+
 class NonCrossingBenchmark(Benchmark):
     """All levels at once, in order on the rows of the training data or in the box around them."""
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from numbers import Integral
+from numbers import Integral, Real
 
 import numpy as np
 
@@ -183,6 +183,34 @@ def parse_groups(groups, n_features, feature_names=None, X=None):
     if is_list:
         return _assemble([(None, columns.resolve(held, f"group{k}")) for k, held in enumerate(entries)], columns)
     return _from_labels(entries, columns)
+
+
+def group_weights(weights, groups):
+    """One weight a group, from None (square roots of the sizes), a number, an array, or a dict of group names."""
+    roots = np.sqrt(groups.sizes)
+    if weights is None:
+        return roots
+    if isinstance(weights, Real):
+        weights = np.full(len(groups), float(weights))
+    elif isinstance(weights, Mapping):
+        result = roots
+        place = {name: g for g, name in enumerate(groups.names)}
+        for name, weight in weights.items():
+            if str(name) not in place:
+                raise ValueError(f"group_weights names the group {name!r}; the groups are {groups.names}.")
+            if not isinstance(weight, Real):
+                raise ValueError(f"group_weights must give a number for each group; got {weight!r} for {name!r}.")
+            result[place[str(name)]] = weight
+        weights = result
+    try:
+        weights = np.asarray(weights, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(f"group_weights must be numbers, one a group; got {weights!r}.") from None
+    if weights.shape != (len(groups),):
+        raise ValueError(f"group_weights must have one entry a group, shape ({len(groups)},); got {weights.shape}.")
+    if not (np.isfinite(weights).all() and (weights >= 0).all()):
+        raise ValueError("group_weights must be finite and non-negative; 0 leaves a group unpenalised.")
+    return weights
 
 
 def check_encoded(X):

@@ -4,7 +4,7 @@ import numpy as np
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 
-from skreg._backend import to_numpy
+from skreg._backend import get_namespace_and_device, to_numpy
 
 _SAME_LEVEL = 1e-6  # levels nearer than this are one: a level may have been through float32
 
@@ -46,6 +46,24 @@ def columns_of(wanted, levels, owner):
         missing = np.asarray(wanted)[~match.any(axis=1)]
         raise ValueError(f"{owner} predicts the levels {np.asarray(levels).tolist()}, and not {missing.tolist()}.")
     return match.argmax(axis=1)
+
+
+def at_levels(bands, levels, quantiles):
+    """Predictions at the levels `quantiles`, linearly interpolated between the `levels` of the columns of `bands`.
+
+    None leaves them as they are; levels outside the range of `levels` are an error.
+    """
+    if quantiles is None:
+        return bands
+    wanted = check_levels(quantiles, "quantiles")
+    if wanted[0] < levels[0] - _SAME_LEVEL or wanted[-1] > levels[-1] + _SAME_LEVEL:
+        raise ValueError(
+            f"quantiles must be between the lowest and the highest level of the model, {levels[0]:.6g} and "
+            f"{levels[-1]:.6g}; got {wanted.tolist()}."
+        )
+    mix = np.stack([np.interp(wanted, levels, unit) for unit in np.eye(len(levels))])
+    xp, _, device = get_namespace_and_device(bands)
+    return bands @ xp.asarray(mix, dtype=bands.dtype, device=device)
 
 
 def model_levels(model):

@@ -53,6 +53,13 @@ EXTRA = {
         dict(quantile=[0.3, 0.6], non_crossing="box"),
         dict(positive=True),
         dict(fit_intercept=False),
+        dict(penalty="group_lasso"),
+        dict(penalty="group_lasso", groups=[[0]], group_weights=0.5, standardize=True),
+        dict(quantile=[0.3, 0.6], penalty="sparse_group_lasso", groups=[[0]], l1_ratio=0.3),
+        dict(penalty="mcp"),
+        dict(penalty="scad", standardize=True),
+        dict(penalty="group_mcp"),
+        dict(quantile=[0.3, 0.6], penalty="group_scad", groups=[[0]]),
     ],
     "ConformalQuantileRegressor": [
         dict(method="cv+", cv=3),
@@ -137,6 +144,16 @@ QUICK = {"QuantileAggregator": dict(estimators=BASES, quantiles=[0.25, 0.5, 0.75
 EXTRA["QuantileAggregator"] = [
     dict(QUICK["QuantileAggregator"], resolution="coarse", locality="features", intercept=True),
     dict(QUICK["QuantileAggregator"], resolution="medium", locality="partition", isotonize="minmax", shrinkage=0.1),
+    dict(QUICK["QuantileAggregator"], conformal="split", shrinkage=0.1),
+    dict(QUICK["QuantileAggregator"], conformal="cv+", cv=3, resolution="coarse"),
+    dict(QUICK["QuantileAggregator"], resolution="coarse", locality="softmax", random_state=0),
+    dict(
+        QUICK["QuantileAggregator"],
+        locality="mlp",
+        shrinkage=0.01,
+        network_params=dict(hidden_layer_sizes=(8, 4), dropout=0.1, max_steps=100),
+        random_state=0,
+    ),
 ]
 
 

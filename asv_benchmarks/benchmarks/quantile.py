@@ -1,6 +1,7 @@
 """Quantile regression: n >> p, p >> n, and several levels, one by one and together."""
 
 import numpy as np
+from sklearn.base import clone
 
 import skreg
 from skreg.quantile import fit_weights
@@ -34,6 +35,29 @@ class QuantileRegressorBenchmark(Benchmark, Estimator):
         tau = estimator.quantiles_
         pinball = np.maximum(tau * r, (tau - 1.0) * r).mean()
         return pinball + self.estimator.alpha * np.abs(np.atleast_2d(estimator.coef_)).sum(axis=1).mean()
+
+
+class PenaltyBenchmark(Benchmark):
+    """Penalties of groups of five features, and concave ones."""
+
+    param_names = ["shape", "penalty"]
+    params = ([(500, 200), (200, 2_000)], ["group_lasso", "sparse_group_lasso", "group_mcp", "mcp"])
+
+    def setup(self, shape, penalty):
+        X, y = regression(*shape, n_informative=10)
+        self.X, self.y = X, y / np.std(y)
+        groups = None if penalty == "mcp" else 5
+        self.model = skreg.QuantileRegressor(penalty=penalty, alpha=0.05, groups=groups)
+        self.time_fit(shape, penalty)
+
+    def time_fit(self, shape, penalty):
+        self.model.fit(self.X, self.y)
+
+    def peakmem_fit(self, shape, penalty):
+        self.model.fit(self.X, self.y)
+
+    def track_kkt_violation(self, shape, penalty):
+        return self.model.kkt_violation_
 
 
 class NonCrossingBenchmark(Benchmark):
@@ -98,3 +122,36 @@ class AggregatorBenchmark(Benchmark):
 
     def time_fit_weights(self, resolution):
         fit_weights(self.Z, self.y, self.levels, resolution=resolution)
+
+
+class LocalWeightsBenchmark(Benchmark):
+    """Weights that depend on the features, of given models, with a shrinkage that is given, too."""
+
+    param_names = ["locality", "resolution"]
+    params = (["features", "partition", "softmax", "mlp"], ["medium", "fine"])
+
+    def setup(self, locality, resolution):
+        self.X, self.y = regression(1_000, 10, n_informative=5)
+        self.y = self.y + 3.0 * np.abs(self.X[:, 0])
+        base = skreg.QuantileRegressor(quantile=LEVELS["seven"], alpha=0.0)
+        sides = [self.X[:, 0] < 0.0, self.X[:, 0] >= 0.0]  # each model has seen one of them
+        models = [(f"side{k}", clone(base).fit(self.X[side], self.y[side])) for k, side in enumerate(sides)]
+        self.model = skreg.QuantileAggregator(
+            models,
+            LEVELS["seven"],
+            resolution=resolution,
+            locality=locality,
+            shrinkage=0.01,
+            cv="prefit",
+            random_state=0,
+        )
+        self.time_fit(locality, resolution)
+
+    def time_fit(self, locality, resolution):
+        self.model.fit(self.X, self.y)
+
+    def time_predict(self, locality, resolution):
+        self.model.predict_quantiles(self.X)
+
+    def track_wis(self, locality, resolution):
+        return self.model.wis_oof_

@@ -1,13 +1,12 @@
 """What estimators with groups of features share: reading the groups, their weights, and what is reported of them."""
 
-from collections.abc import Mapping
 from numbers import Integral, Real
 
 import numpy as np
 
 from skreg._backend import Interval, StrOptions
 from skreg._base import SparseLinearModel, constraints
-from skreg._groups import check_encoded, parse_groups
+from skreg._groups import check_encoded, group_weights, parse_groups
 from skreg._repeated import RepeatedDesign
 from skreg.penalties import L1, MCP, SCAD, ElasticNet, RadialPenalty
 
@@ -84,34 +83,6 @@ class GroupedModel(SparseLinearModel):
         tags = super().__sklearn_tags__()
         tags.array_api_support = False
         return tags
-
-
-def group_weights(weights, groups):
-    """One weight a group, from None (square roots of the sizes), a number, an array, or a dict of group names."""
-    roots = np.sqrt(groups.sizes)
-    if weights is None:
-        return roots
-    if isinstance(weights, Real):
-        weights = np.full(len(groups), float(weights))
-    elif isinstance(weights, Mapping):
-        result = roots
-        place = {name: g for g, name in enumerate(groups.names)}
-        for name, weight in weights.items():
-            if str(name) not in place:
-                raise ValueError(f"group_weights names the group {name!r}; the groups are {groups.names}.")
-            if not isinstance(weight, Real):
-                raise ValueError(f"group_weights must give a number for each group; got {weight!r} for {name!r}.")
-            result[place[str(name)]] = weight
-        weights = result
-    try:
-        weights = np.asarray(weights, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise ValueError(f"group_weights must be numbers, one a group; got {weights!r}.") from None
-    if weights.shape != (len(groups),):
-        raise ValueError(f"group_weights must have one entry a group, shape ({len(groups)},); got {weights.shape}.")
-    if not (np.isfinite(weights).all() and (weights >= 0).all()):
-        raise ValueError("group_weights must be finite and non-negative; 0 leaves a group unpenalised.")
-    return weights
 
 
 def group_constraints(**special):

@@ -312,7 +312,7 @@ class SparseGroup(GroupPenalty):
         chosen = outside[group]
         if not chosen.any():
             return 1.0
-        scale = _shrinkage(z[chosen], single[chosen], group[chosen], joint).min()
+        scale = shrinkage(z[chosen], single[chosen], group[chosen], joint).min()
         return (1.0 - 4.0 * np.finfo(float).eps) * float(scale)
 
     def alpha_max(self, grad, curvature, weights, lower, upper):
@@ -323,7 +323,7 @@ class SparseGroup(GroupPenalty):
         chosen = (weights > 0) & (grad != 0)
         if not chosen.any():
             return 0.0
-        alpha = float(1.0 / _shrinkage(grad[chosen], single[chosen], group[chosen], joint).min())
+        alpha = float(1.0 / shrinkage(grad[chosen], single[chosen], group[chosen], joint).min())
         return _nudge(self, alpha, grad, weights, lower, upper)
 
     def smooth(self, w, pen):
@@ -376,7 +376,7 @@ def _soft(z, t):
     return z - np.clip(z, -t, t)
 
 
-def _shrinkage(z, single, group, joint):
+def shrinkage(z, single, group, joint):
     """For each group the c at which ``norm(soft(c * z, single)) == joint``, by bisection of its logarithm."""
     numbers, group = np.unique(group, return_inverse=True)
     joint, size = joint[numbers], np.abs(z)

@@ -121,10 +121,10 @@ def way_of(estimator):
     frozen = isinstance(estimator, FrozenEstimator)
     model, prefix, seen_through = _innermost(estimator.estimator if frozen else estimator)
     if seen_through and hasattr(model, "predict_quantiles"):
-        name = None if frozen else next((n for n in ("quantiles", "quantile") if n in _params(model)), None)
+        name = next((n for n in ("quantiles", "quantile") if n in _params(model)), None)
         if name is None and _takes(model.predict_quantiles, "quantiles"):
             return _WhenPredicting("predict_quantiles")
-        return _AllAtOnce(name and prefix + name)
+        return _AllAtOnce(None if frozen or name is None else prefix + name)
     if seen_through and _takes(getattr(model, "predict", None), "quantiles"):
         return _WhenPredicting("predict")
     name = _level_parameter(model)

@@ -7,29 +7,26 @@ from numbers import Integral, Real
 import numpy as np
 import scipy.sparse as sp
 from sklearn import get_config
-from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin, _fit_context, clone
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin, _fit_context
 from sklearn.ensemble import HistGradientBoostingRegressor
-from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import BayesianRidge
-from sklearn.model_selection import KFold, check_cv
+from sklearn.model_selection import check_cv
 from sklearn.utils import Bunch, check_array, get_tags
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
-from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d, validate_data
 
-from skreg._backend import Interval, Options, StrOptions, safe_indexing
-from skreg._base import check_sample_weight
-from skreg._quantiles import central_level, check_levels
-from skreg.quantile._adapter import QuantileAdapter, way_of
-from skreg.quantile._local_weights import fit_by_features, fit_by_partition, fit_global
+from skreg._backend import Interval, Options, StrOptions
+from skreg._base import check_sample_weight, fitted_attributes, unchanged_on_error
+from skreg._quantiles import at_levels, central_level, check_levels
+from skreg.quantile._adapter import way_of
+from skreg.quantile._base_models import BaseModels
+from skreg.quantile._conformal_aggregation import calibrate_by_folds, calibrate_by_split
+from skreg.quantile._local_weights import fit_global
+from skreg.quantile._localities import LOCALITIES, check_locality, local_fit
 from skreg.quantile._quantile_regressor import QuantileRegressor
 from skreg.quantile._weights import CONSTRAINTS, RESOLUTIONS
 from skreg.quantile._weights_cv import Forecasts, cross_validated_losses, ordered, within_one_standard_error
 
-_LOCAL = dict(features=fit_by_features, partition=fit_by_partition)
-_NOT_LOCAL = dict(  # settings that local weights could not hold
-    features=dict(max_weight=None, max_nonzero=None), partition=dict(intercept=False, max_nonzero=None)
-)
 _SHRINKAGES = (np.inf, 0.3, 0.1, 0.03, 0.01, 0.003, 0.0)  # what "cv" chooses from
 
 
@@ -58,7 +55,7 @@ class QuantileAggregator(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     resolution : {"coarse", "medium", "fine", "auto"}, default="fine"
         One weight a model; one a model and level; one a model, level and level that informs it; or which of these has
         the best cross-validated score.
-    locality : {"global", "features", "partition"}, default="global"
+    locality : {"global", "features", "partition", "softmax", "mlp"}, default="global"
         Whether weights are the same everywhere or depend on x, which must then be numbers:
 
         - "features": to the global weights come deviations, one a model and level (coarse: one a model), that are
@@ -66,9 +63,13 @@ class QuantileAggregator(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
           kept convex by holding each prediction within the range of those that it combines.
         - "partition": a tree with up to 8 leaves splits the space of the features where the models' losses differ most;
           each leaf has its own weights.
+        - "softmax": convex weights, the softmax of linear functions of the standardised features;
+        - "mlp": deep quantile aggregation [1]_, the softmax of the output of a neural network.
 
-        Both are shrunk to the global weights by an L1 penalty of its own strength: the `shrinkage` given, or of those
-        that "cv" tries the largest whose score is within one standard error of the best.
+        All are shrunk to the global weights by an L1 penalty of its own strength: the `shrinkage` given, or of those
+        that "cv" tries the largest whose score is within one standard error of the best. The last two begin at the
+        global weights; on held-out rows they choose the number of steps of stochastic gradients, and the share of the
+        way from the global weights that the penalty allows. They have no `intercept`, `tau_groups` or caps.
     constraint : {"convex", "positive", "affine", "none"}, default="convex"
         Non-negative weights that sum to one; non-negative ones; ones that sum to one; any.
     intercept : bool, default=False
@@ -91,8 +92,28 @@ class QuantileAggregator(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     cv : int, splitter, iterable of splits or "prefit", default=5
         Folds of the out-of-fold forecasts, which must hold out each row once. "prefit" takes base models as they were
         fitted: X and y should be data that they have not seen.
+    conformal : {"split", "cv+"} or None, default=None
+        Whether to calibrate the levels, as `ConformalQuantileRegressor` does with ``per_level=True``: for rows like
+        those given to `fit`, y is at most the prediction with probability :math:`\tau` or more above the median, and at
+        least the prediction with probability :math:`1 - \tau` or more below it. The level 0.5 stays; predictions are
+        infinite where the rows are too few for a promise.
+
+        - "split": models and weights are fitted to a part of the rows, and the others calibrate.
+        - "cv+": all rows calibrate, each a model and weights fitted without its fold of `cv`, of which there must be
+          three or more. The promise is weaker, misses may be twice as many, but in practice coverage is as nominal. It
+          takes K (K + 1) / 2 fits of each base model with K folds.
+    calibration_size : float or int, default=0.25
+        Rows that calibrate by "split", as a share or a number. They are drawn at random.
     n_jobs : int, default=None
         Number of fits at a time, by joblib.
+    network_params : dict, default=None
+        How "softmax" and "mlp" are trained, where not by the default: "hidden_layer_sizes", (64,), of "mlp" alone;
+        "dropout", 0.0, of entries between hidden layers; "learning_rate", 0.005 (softmax: 0.02), of Adam;
+        "weight_decay", 1e-7; "crossing_penalty", 1.0, of quantiles that are not in order by their "margin", 0.01 times
+        the distance of the quantiles of the residuals of the models' median; "max_steps", 2000.
+    random_state : int, RandomState instance or None, default=None
+        Draws the rows that calibrate by "split", and of "softmax" and "mlp" the rows held out, the first hidden layers
+        and the mini-batches.
 
     Attributes
     ----------
@@ -111,7 +132,8 @@ class QuantileAggregator(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     local_shrinkage_, local_cv_results_ : float, dict of ndarrays
         The same for the local weights' distance from the global ones. Not there with ``locality="global"``.
     oof_predictions_ : ndarray of shape (n_samples, n_models, n_quantiles)
-        Out-of-fold forecasts of the base models, to which the weights were fitted.
+        Out-of-fold forecasts of the base models, to which the weights were fitted. By ``conformal="split"`` those of
+        the rows that do not calibrate.
     base_wis_ : ndarray of shape (n_models,)
         Weighted interval score of each model's out-of-fold forecasts: twice the pinball loss, averaged over samples and
         levels. They are in no order but the model's own.
@@ -121,9 +143,14 @@ class QuantileAggregator(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         Duality gap of the weights over the objective of equal weights, the largest over the levels: an upper bound of
         what other weights could gain.
     estimators_ : list
-        Base models trained on all data; each has `predict_quantiles`.
+        Base models trained on all data, by ``conformal="split"`` on the rows that do not calibrate; each has
+        `predict_quantiles`. Not there with ``conformal="cv+"``.
     named_estimators_ : Bunch
         The same by name.
+    conformal_ : ConformalQuantileRegressor
+        What calibrates, with its `ranks_`, `conformity_scores_`, `calibration_indices_`, `corrections_` ("split") and
+        `predict_interval`. Its `estimators_` are the aggregators that it calibrates; by "cv+" one a fold, with
+        weights of its own. Not there without `conformal`.
     quantiles_ : ndarray of shape (n_quantiles,)
         The levels.
     n_features_in_ : int
@@ -134,6 +161,7 @@ class QuantileAggregator(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     See Also
     --------
     fit_weights : The weights alone, for forecasts at hand.
+    ConformalQuantileRegressor : Calibrates any model's quantiles, also interval by interval.
 
     Notes
     -----
@@ -164,7 +192,7 @@ class QuantileAggregator(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         estimators=[list, tuple, None],
         quantiles=["array-like"],
         resolution=[StrOptions({*RESOLUTIONS, "auto"})],
-        locality=[StrOptions({"global", *_LOCAL})],
+        locality=[StrOptions({"global", *LOCALITIES})],
         constraint=[StrOptions({*CONSTRAINTS})],
         intercept=["boolean"],
         tau_groups=["array-like", None],
@@ -174,7 +202,11 @@ class QuantileAggregator(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         shrink_to=[StrOptions({"uniform", "coarse"})],
         isotonize=[StrOptions({"sort", "pava", "minmax"}), None],
         cv=["cv_object", StrOptions({"prefit"})],
+        conformal=[StrOptions({"split", "cv+"}), None],
+        calibration_size=[Interval(Real, 0, 1, closed="neither"), Interval(Integral, 1, None, closed="left")],
         n_jobs=[Integral, None],
+        network_params=[dict, None],
+        random_state=["random_state"],
     )
 
     def __init__(
@@ -193,7 +225,11 @@ class QuantileAggregator(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         shrink_to="uniform",
         isotonize="sort",
         cv=5,
+        conformal=None,
+        calibration_size=0.25,
         n_jobs=None,
+        network_params=None,
+        random_state=None,
     ):
         self.estimators = estimators
         self.quantiles = quantiles
@@ -208,7 +244,11 @@ class QuantileAggregator(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         self.shrink_to = shrink_to
         self.isotonize = isotonize
         self.cv = cv
+        self.conformal = conformal
+        self.calibration_size = calibration_size
         self.n_jobs = n_jobs
+        self.network_params = network_params
+        self.random_state = random_state
 
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(self, X, y, **fit_params):
@@ -234,27 +274,36 @@ class QuantileAggregator(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         ValueError
             If an argument has a wrong shape or value; the message names it.
         """
-        self._check_locality()
+        with unchanged_on_error(self):
+            for name in fitted_attributes(self):
+                delattr(self, name)
+            self._fit(X, y, fit_params)
+        return self
+
+    def _fit(self, X, y, fit_params):
+        check_locality(self)
         levels = check_levels(self.quantiles, "quantiles")
         X = self._as_table(X)
         validate_data(self, X, skip_check_array=True)
         check_consistent_length(X, y)
         y = check_array(column_or_1d(y, warn=True), dtype=np.float64, ensure_2d=False, input_name="y")
         names, models = zip(*self._named_models())
-        folds = self._folds(X, y)
+        if self.conformal == "split":
+            calibrate_by_split(self, levels, X, y, fit_params)
+            return
         given = [fit_params] * len(names)
         if get_config()["enable_metadata_routing"]:
             routed = process_routing(self, "fit", **fit_params)
             given = [routed[name].fit for name in names]
         weight = fit_params.get("sample_weight")
         weight = None if weight is None else check_sample_weight(weight, y)
-        features = self._features(X)
-        Z = self._forecast(models, levels, X, y, given, folds)
-        forecasts = Forecasts(Z, y, levels, weight, features)
-        self._fit_weights(forecasts, folds)
-        self.quantiles_ = levels
-        self.named_estimators_ = Bunch(**dict(zip(names, self.estimators_)))
-        return self
+        base = BaseModels(models, levels, X, y, given, self._folds(X, y), self.n_jobs)
+        if self.conformal == "cv+":
+            calibrate_by_folds(self, base, weight, self._features(X))
+            return
+        models, Z = base.out_of_fold()
+        self._set_models(models)
+        self._fit_weights(Forecasts(Z, y, levels, weight, self._features(X)), base.folds)
 
     def _named_models(self):
         """Names and models, valid."""
@@ -287,28 +336,13 @@ class QuantileAggregator(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
             raise ValueError("cv must hold out each sample exactly once.")
         return folds
 
-    def _forecast(self, models, levels, X, y, given, folds):
-        """Out-of-fold forecasts, which it returns, and models trained on all data, by parameters `given` to each."""
-        every = np.arange(len(y))
-        if folds is None:
-            adapters = [QuantileAdapter(_frozen(model), levels).fit(X, y) for model in models]
-            Z = np.stack([adapter.predict_quantiles(X) for adapter in adapters], axis=1)
-        else:
-            adapters = [QuantileAdapter(model, levels) for model in models]
-            pairs = list(zip(adapters, given))
-            tasks = [(*pair, np.setdiff1d(every, test), test) for test in folds for pair in pairs]
-            tasks += [(*pair, every, None) for pair in pairs]
-            done = Parallel(n_jobs=self.n_jobs)(delayed(_fit_base)(*task, X, y) for task in tasks)
-            Z = np.empty((len(y), len(models), len(levels)))
-            for k, (*_, test) in enumerate(tasks[: -len(models)]):
-                Z[test, k % len(models)] = done[k]
-            adapters = done[-len(models) :]
-        self.estimators_, self.oof_predictions_ = adapters, Z
-        return Z
+    def _set_models(self, models):
+        self.estimators_ = models
+        self.named_estimators_ = Bunch(**{name: model for (name, _), model in zip(self._named_models(), models)})
 
     def _fit_weights(self, forecasts, folds):
-        """Choose resolution and shrinkage, and fit the weights with these."""
-        folds = _inner_folds(len(forecasts.y)) if folds is None else folds
+        """Choose resolution and shrinkage by the folds, and fit the weights with these."""
+        self.quantiles_, self.oof_predictions_ = forecasts.levels, forecasts.Z
         strengths = _SHRINKAGES if self.shrinkage == "cv" else [self.shrinkage]
         resolutions = RESOLUTIONS if self.resolution == "auto" else [self.resolution]
         fits = [partial(fit_global, settings=self._settings(resolution)) for resolution in resolutions]
@@ -323,8 +357,7 @@ class QuantileAggregator(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         )
         fit = fits[i]
         if self.locality != "global":
-            settings = {**self._settings(self.resolution_), "shrinkage": self.shrinkage_}
-            fit = partial(_LOCAL[self.locality], settings=settings)
+            fit = local_fit(self, {**self._settings(self.resolution_), "shrinkage": self.shrinkage_})
             (losses,) = self._held_out_losses([fit], forecasts, strengths, folds)
             scores = np.average(losses, axis=1, weights=forecasts.weight)
             j = within_one_standard_error(losses, forecasts.weight)
@@ -353,14 +386,6 @@ class QuantileAggregator(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
             max_nonzero=self.max_nonzero,
             shrink_to=self.shrink_to,
         )
-
-    def _check_locality(self):
-        """Reject what the local weights could not hold."""
-        for name, absent in _NOT_LOCAL.get(self.locality, {}).items():
-            if getattr(self, name) != absent:
-                raise ValueError(
-                    f"{name} must be {absent} with locality={self.locality!r}; got {getattr(self, name)!r}."
-                )
 
     def _as_table(self, X):
         """X as base models can take it: frames, sparse matrices and arrays as they are, but numbers as numbers."""
@@ -395,24 +420,35 @@ class QuantileAggregator(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         bands = self.predict_quantiles(X)
         return bands[:, central_level(self.quantiles_)]
 
-    def predict_quantiles(self, X):
+    def predict_quantiles(self, X, *, quantiles=None):
         """Predict the target at every level.
 
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
             Samples.
+        quantiles : float or array-like, default=None
+            Increasing levels to predict, linearly interpolated between those of the fit, and not beyond them; with
+            `conformal`, some of those of the fit. None means `quantiles_`.
 
         Returns
         -------
         bands : ndarray of shape (n_samples, n_quantiles)
-            Predictions in the order of `quantiles_`.
+            Predictions in the order of the levels.
+
+        Raises
+        ------
+        ValueError
+            If a level of `quantiles` is outside the range of `quantiles_` or, with `conformal`, not one of them.
         """
         check_is_fitted(self)
         X = self._as_table(X)
         validate_data(self, X, reset=False, skip_check_array=True)
+        if hasattr(self, "conformal_"):
+            return self.conformal_.predict_quantiles(X, quantiles=quantiles)
         Z = np.stack([model.predict_quantiles(X) for model in self.estimators_], axis=1)
-        return ordered(self._combination.combine(Z, self._features(X)), self.quantiles_, self.isotonize)
+        bands = ordered(self._combination.combine(Z, self._features(X)), self.quantiles_, self.isotonize)
+        return at_levels(bands, self.quantiles_, quantiles)
 
     def get_params(self, deep=True):
         """Parameters of the aggregator and, if `deep`, of its base models by ``name__parameter``."""
@@ -453,19 +489,3 @@ class QuantileAggregator(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         tags.input_tags.allow_nan = all(tag.input_tags.allow_nan for tag in models)
         tags.input_tags.sparse = all(tag.input_tags.sparse for tag in models)
         return tags
-
-
-def _frozen(model):
-    return model if isinstance(model, FrozenEstimator) else FrozenEstimator(model)
-
-
-def _inner_folds(n_samples):
-    """Folds of the choice where the base models came fitted."""
-    return [test for _, test in KFold(min(5, n_samples)).split(np.zeros(n_samples))]
-
-
-def _fit_base(adapter, given, train, test, X, y):
-    """The forecasts for the rows `test` of a model trained on the rows `train`, or that model where `test` is None."""
-    given = {name: safe_indexing(v, train) if np.shape(v)[:1] == (len(y),) else v for name, v in given.items()}
-    model = clone(adapter).fit(safe_indexing(X, train), y[train], **given)
-    return model if test is None else model.predict_quantiles(safe_indexing(X, test))

@@ -22,7 +22,7 @@ from sklearn.utils.validation import (
 
 from skreg._backend import HasMethods, Interval, StrOptions, safe_indexing
 from skreg._base import fitted_attributes, unchanged_on_error
-from skreg._quantiles import are_symmetric, central_level, check_levels, same_level
+from skreg._quantiles import are_symmetric, central_level, check_levels, columns_of, same_level
 from skreg.quantile._adapter import QuantileAdapter, is_frozen
 from skreg.quantile._isotonic import isotonize
 from skreg.quantile._quantile_regressor import QuantileRegressor
@@ -203,16 +203,20 @@ class ConformalQuantileRegressor(RegressorMixin, MetaEstimatorMixin, BaseEstimat
 
     def _calibrate(self, X, y, fit_params):
         levels = check_levels(self.quantiles, "quantiles")
-        self._sides = _sides(levels, self.per_level)
+        sides = _sides(levels, self.per_level)
         folds = self._folds(X, y)
         model = QuantileAdapter(self._base(), levels, n_jobs=self.n_jobs if len(folds) == 1 else None)
         done = Parallel(n_jobs=None if len(folds) == 1 else self.n_jobs)(
-            delayed(_fit_fold)(model, self._sides, X, y, train, test, fit_params) for train, test in folds
+            delayed(_fit_fold)(model, sides, X, y, train, test, fit_params) for train, test in folds
         )
-        self.quantiles_ = levels
-        self.estimators_, self.conformity_scores_ = (list(parts) for parts in zip(*done))
-        self.calibration_indices_ = [test for _, test in folds]
-        n = self.n_calibration_ = sum(map(len, self.calibration_indices_))
+        models, scores = zip(*done)
+        self._take(models, scores, [test for _, test in folds], levels, sides)
+
+    def _take(self, models, scores, held_out, levels, sides):
+        """Calibrate models by the scores of the rows that each was fitted without."""
+        self.quantiles_, self._sides = levels, sides
+        self.estimators_, self.conformity_scores_, self.calibration_indices_ = list(models), list(scores), held_out
+        n = self.n_calibration_ = sum(map(len, held_out))
         self.ranks_ = self._sides.ranks(n)
         self._tails = {k: self._largest(k) for k in np.flatnonzero(self._sides.sign)}
         if self.method == "split":
@@ -274,7 +278,7 @@ class ConformalQuantileRegressor(RegressorMixin, MetaEstimatorMixin, BaseEstimat
                 f"Quantiles of the levels {self.quantiles_[infinite].tolist()} are infinite: they need {needed} "
                 f"calibration rows; there are {self.n_calibration_}.",
                 UserWarning,
-                stacklevel=5,
+                stacklevel=6,
             )
 
     def predict(self, X):
@@ -292,28 +296,37 @@ class ConformalQuantileRegressor(RegressorMixin, MetaEstimatorMixin, BaseEstimat
         """
         return self.predict_quantiles(X)[:, central_level(self.quantiles_)]
 
-    def predict_quantiles(self, X):
+    def predict_quantiles(self, X, *, quantiles=None):
         """Predict the calibrated quantiles.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
             Samples.
+        quantiles : float or array-like, default=None
+            Some of the levels of `quantiles_`, increasing; None means all. Between levels nothing is promised, so
+            others are not interpolated.
 
         Returns
         -------
         bands : ndarray of shape (n_samples, n_quantiles)
-            Predictions in the order of `quantiles_`, increasing. The level 0.5 is the model's, or the mean of the
+            Predictions in the order of the levels, increasing. The level 0.5 is the model's, or the mean of the
             folds' models.
+
+        Raises
+        ------
+        ValueError
+            If a level is not one of `quantiles_`.
         """
         check_is_fitted(self)
+        columns = _places(quantiles, self)
         X = self._validated(X, reset=False)
         raw = np.stack([_sorted_quantiles(model, X) for model in self.estimators_])
         bands = np.average(raw, axis=0, weights=[len(rows) for rows in self.calibration_indices_])
         for k, tails in self._tails.items():
             sign = self._sides.sign[k]
             bands[:, k] = sign * _order_statistic(sign * raw[:, :, k], tails, self.n_calibration_ - self.ranks_[k] + 1)
-        return isotonize(bands, "minmax", quantiles=self.quantiles_)
+        return isotonize(bands, "minmax", quantiles=self.quantiles_)[:, columns]
 
     def predict_interval(self, X, coverage=None):
         """Predict the ends of a central interval.
@@ -417,6 +430,25 @@ def _fit_fold(model, sides, X, y, train, test, fit_params):
 def _rows_of(value, rows, n_samples):
     """Those rows of a value with an entry a sample; other values as they are."""
     return safe_indexing(value, rows) if np.shape(value)[:1] == (n_samples,) else value
+
+
+def calibrated_without_folds(conformal, models, held_out, X, y):
+    """The unfitted `conformal`, calibrated by models each of which was fitted without some of the rows of X and y."""
+    levels = check_levels(conformal.quantiles, "quantiles")
+    sides = _sides(levels, conformal.per_level)
+    X = conformal._validated(X)
+    scores = [
+        sides.scores(y[rows], _sorted_quantiles(model, safe_indexing(X, rows))) for model, rows in zip(models, held_out)
+    ]
+    conformal._take(models, scores, held_out, levels, sides)
+    return conformal
+
+
+def _places(quantiles, model):
+    """Columns of the levels asked for."""
+    if quantiles is None:
+        return slice(None)
+    return columns_of(check_levels(quantiles, "quantiles"), model.quantiles_, type(model).__name__)
 
 
 def _sorted_quantiles(model, X):

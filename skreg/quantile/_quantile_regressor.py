@@ -1,7 +1,7 @@
 """Linear quantile regression at one level or several."""
 
 from dataclasses import dataclass
-from numbers import Real
+from numbers import Integral, Real
 
 import numpy as np
 import scipy.sparse as sp
@@ -13,14 +13,15 @@ from skreg._backend import (
     Options,
     StrOptions,
     check_same_namespace,
-    get_namespace,
     get_namespace_and_device,
     move_to,
     to_numpy,
 )
 from skreg._base import SparseLinearModel, check_offset, check_sample_weight, constraints, without_ignored
-from skreg._quantiles import central_level, check_levels
+from skreg._groups import check_encoded
+from skreg._quantiles import at_levels, central_level, check_levels
 from skreg.quantile._inference import DENSITIES, StandardErrors, covariances
+from skreg.quantile._penalties import GROUPED, NAMES, special_penalty
 from skreg.solvers._interior_point_fit import QuantileFit, fit_quantiles
 
 
@@ -33,6 +34,7 @@ class _Prepared:
     weight: object
     levels: np.ndarray
     terms: dict
+    penalty: object  # what solves a penalty that is more than terms, or None
     xp: object
     device: object
     dtype: object
@@ -54,38 +56,59 @@ class QuantileRegressor(RegressorMixin, SparseLinearModel):
         \qquad \psi_\tau(r) = \max(\tau r, (\tau - 1) r),
 
     with sample weights :math:`s_i`, penalty weights :math:`v_j` and :math:`\rho` = `l1_ratio` (1 for "l1"). For one
-    level and the L1 penalty this is scikit-learn's `QuantileRegressor`, with the same `alpha`.
+    level and the L1 penalty this is scikit-learn's `QuantileRegressor`, with the same `alpha`. In place of the second
+    term there may be
+
+    .. math::
+        \alpha \sum_g v_g \|w_g\|_2, \qquad
+        \alpha \Bigl(\rho \|w\|_1 + (1 - \rho) \sum_g v_g \|w_g\|_2\Bigr), \qquad
+        \sum_j \phi(w_j; \alpha v_j), \qquad \sum_g \phi(\|w_g\|_2; \alpha v_g)
+
+    with groups of features g, their weights :math:`v_g`, and :math:`\phi` the MCP or SCAD penalty: "group_lasso",
+    "sparse_group_lasso", "mcp" or "scad", "group_mcp" or "group_scad".
 
     Parameters
     ----------
     quantile : float or array-like of shape (n_quantiles,), default=0.5
         Level or increasing levels, strictly between 0 and 1.
-    penalty : {"l1", "elastic_net"} or None, default="l1"
-        The penalty; None is ``alpha=0``.
+    penalty : str or None, default="l1"
+        "l1", "elastic_net", "group_lasso", "sparse_group_lasso", "mcp", "scad", "group_mcp" or "group_scad"; None is
+        ``alpha=0``.
     alpha : float, default=1.0
         Strength of the penalty.
     l1_ratio : float, default=None
-        Share of the L1 norm in "elastic_net", between 0 and 1; None means 0.5.
+        Share of the L1 norm in "elastic_net" and "sparse_group_lasso", between 0 and 1; None means 0.5.
+    gamma : float, default=None
+        Concavity of "mcp" and "group_mcp" (above 1; None means 3), "scad" and "group_scad" (above 2; None means 3.7).
+        Coefficients beyond `gamma` times `alpha` are not shrunken, whatever the units of y: bring y and X to size about
+        one.
+    groups : None, "auto", int, array-like of labels, list of lists, or dict, default=None
+        The groups of features, as in `GroupLasso`; None makes every feature a group of its own.
+    group_weights : array-like of shape (n_groups,), dict or float, default=None
+        Multiplies `alpha` for each group, in the order of `groups_` (that of the groups' first columns), or by name;
+        None means the square root of the group's size. 0 leaves a group unpenalised. Groups that a dict does not name
+        keep the square root.
     fit_intercept : bool, default=True
         Whether to fit an intercept, which is never penalised.
     non_crossing : {False, "rows", "box"}, default=False
         With several levels, fit all of them at once such that the predictions increase with the level: "rows" on the
-        training rows, "box" for all x whose features are within the range of the training data.
+        training rows, "box" for all x whose features are within the range of the training data. For the penalties
+        "l1", "elastic_net" and None.
     standardize : bool, default=False
         Penalise the coefficients of features divided by their (weighted) standard deviations. `coef_` stays in the
         units of X.
     positive : bool, default=False
-        Constrain the coefficients to be non-negative.
+        Constrain the coefficients to be non-negative. Not for penalties of groups.
     penalty_weights : array-like of shape (n_features,) or dict, default=None
         Multiplies `alpha` for each feature: 0 leaves a feature unpenalised, inf leaves it out. A dict maps column
-        names of a data frame to weights; columns that it does not name have weight 1.
+        names of a data frame to weights; columns that it does not name have weight 1. Not for penalties of groups.
     lower, upper : float, array-like of shape (n_features,) or dict, default=None
-        Bounds of the coefficients, ``lower <= 0 <= upper``; None means unbounded.
+        Bounds of the coefficients, ``lower <= 0 <= upper``; None means unbounded. Not for penalties of groups.
     max_iter : int, default=200
         Largest number of interior-point steps of one solve.
     tol : float, default=1e-6
-        Duality gap to reach, over the objective of the null model. Without a ridge term the result is a vertex,
-        exact but for rounding, whatever `tol`.
+        Duality gap to reach, over the objective of the null model; KKT violation for MCP and SCAD. Without a ridge
+        term or norms of groups the result is a vertex, exact but for rounding, whatever `tol`.
 
     Attributes
     ----------
@@ -99,11 +122,20 @@ class QuantileRegressor(RegressorMixin, SparseLinearModel):
         Interior-point steps, over all levels and stages.
     dual_gap_ : float
         Duality gap over the objective of the null model (its intercept is the quantile of y, its coefficients are 0),
-        the largest over the levels: an upper bound of how much the objective can still fall.
+        the largest over the levels: an upper bound of how much the objective can still fall; inf where the penalty is
+        not convex.
     kkt_violation_ : float
         Largest violation of the optimality conditions over the largest gradient entry of the null model.
     converged_ : bool
         Whether `tol` was reached.
+    groups_ : ndarray of shape (n_groups,)
+        Names of the groups; this and the next three with penalties of groups alone.
+    group_columns_ : list of ndarray
+        Column indices of each group.
+    group_norms_ : ndarray of shape (n_groups,) or (n_quantiles, n_groups)
+        Euclidean norms of the groups' coefficients.
+    selected_groups_ : ndarray
+        Names of the groups with a coefficient that is not zero, at some level.
     n_features_in_ : int
         Number of features seen in `fit`.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
@@ -120,6 +152,11 @@ class QuantileRegressor(RegressorMixin, SparseLinearModel):
     whose residuals' signs are certain enter as two sums [1]_; with many features, those that stay at zero are left
     out and checked at the end. The optimum may not be unique: then one vertex of the set of optima is returned.
 
+    With norms of groups the interior point is one on second-order cones, and Newton steps on the groups and the zero
+    residuals that it finds lead to the optimum. MCP and SCAD are solved by tangents from the (group) Lasso's solution
+    on [3]_: each problem on the way is solved exactly, and the last one's solution meets the optimality conditions of
+    the concave problem, which may have other solutions too.
+
     A sparse X is never made dense as a whole: in its place enter its weighted cross products.
 
     References
@@ -127,6 +164,8 @@ class QuantileRegressor(RegressorMixin, SparseLinearModel):
     .. [1] S. Portnoy, R. Koenker (1997). The Gaussian hare and the Laplacian tortoise: computability of squared-error
        versus absolute-error estimators. Statistical Science 12(4).
     .. [2] H. Bondell, B. Reich, H. Wang (2010). Noncrossing quantile regression curve estimation. Biometrika 97(4).
+    .. [3] H. Zou, R. Li (2008). One-step sparse estimates in nonconcave penalized likelihood models. Annals of
+       Statistics 36(4).
 
     Examples
     --------
@@ -143,8 +182,11 @@ class QuantileRegressor(RegressorMixin, SparseLinearModel):
 
     _parameter_constraints = constraints(
         quantile=[Interval(Real, 0, 1, closed="neither"), "array-like"],
-        penalty=[StrOptions({"l1", "elastic_net"}), None],
+        penalty=[StrOptions({"l1", "elastic_net", *NAMES}), None],
         l1_ratio=[Interval(Real, 0, 1, closed="both"), None],
+        gamma=[Interval(Real, 1, None, closed="neither"), None],
+        groups=[None, StrOptions({"auto"}), Interval(Integral, 1, None, closed="left"), "array-like", dict],
+        group_weights=[None, "array-like", dict, Real],
         non_crossing=[StrOptions({"rows", "box"}), Options(bool, {False})],
     )
     del _parameter_constraints["warm_start"]
@@ -156,6 +198,9 @@ class QuantileRegressor(RegressorMixin, SparseLinearModel):
         alpha=1.0,
         *,
         l1_ratio=None,
+        gamma=None,
+        groups=None,
+        group_weights=None,
         fit_intercept=True,
         non_crossing=False,
         standardize=False,
@@ -170,6 +215,9 @@ class QuantileRegressor(RegressorMixin, SparseLinearModel):
         self.penalty = penalty
         self.alpha = alpha
         self.l1_ratio = l1_ratio
+        self.gamma = gamma
+        self.groups = groups
+        self.group_weights = group_weights
         self.fit_intercept = fit_intercept
         self.non_crossing = non_crossing
         self.standardize = standardize
@@ -179,6 +227,11 @@ class QuantileRegressor(RegressorMixin, SparseLinearModel):
         self.upper = upper
         self.max_iter = max_iter
         self.tol = tol
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.array_api_support = self.penalty not in list(GROUPED)
+        return tags
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y, sample_weight=None, offset=None):
@@ -207,6 +260,11 @@ class QuantileRegressor(RegressorMixin, SparseLinearModel):
         """
         return self._fit(X, y, sample_weight, offset)
 
+    def _validate(self, X, y, **check):
+        if isinstance(self.groups, str):
+            check_encoded(X)
+        return super()._validate(X, y, **check)
+
     def _prepare(self, X, y, sample_weight=None, offset=None, n_outputs=1):
         levels = check_levels(self.quantile, "quantile")
         xp, _, device = get_namespace_and_device(X)
@@ -220,21 +278,25 @@ class QuantileRegressor(RegressorMixin, SparseLinearModel):
             X = X.astype(np.float64) if sp.issparse(X) else xp.astype(X, xp.float64)
         if self._gradient_tells(X) and not np.isfinite(X.sum()):
             assert_all_finite(X, estimator_name=type(self).__name__, input_name="X")
-        return _Prepared(X, y, weight, levels, self._terms(X, weight, xp), xp, device, dtype)
+        terms, scale = self._terms(X, weight, xp)
+        penalty = special_penalty(self, X, weight, scale)
+        return _Prepared(X, y, weight, levels, terms, penalty, xp, device, dtype)
 
     def _terms(self, X, weight, xp):
-        """L1, ridge and bounds per coefficient in the units of X."""
+        """L1, ridge and bounds per coefficient in the units of X, or weights and bounds for what `special_penalty` has.
+
+        Also what coefficients are multiplied by where they are penalised.
+        """
         weights, lower, upper = self._weights_and_bounds(X.shape[1], None)
         ratio = 1.0 if self.penalty == "l1" else 0.5 if self.l1_ratio is None else self.l1_ratio
         alpha = 0.0 if self.penalty is None else self.alpha
         scale = self._design(X, weight / xp.sum(weight), xp).scale if self.standardize else None
         scale = 1.0 if scale is None else move_to(scale, xp=np, device="cpu")
-        return dict(
-            l1=alpha * ratio * weights * scale,
-            ridge=alpha * (1.0 - ratio) * weights * scale**2,
-            lower=lower,
-            upper=upper,
-        )
+        bounds = dict(lower=lower, upper=upper)
+        if self.penalty in NAMES:
+            return dict(bounds, weights=weights), scale
+        l1, ridge = alpha * ratio * weights * scale, alpha * (1.0 - ratio) * weights * scale**2
+        return dict(bounds, l1=l1, ridge=ridge), scale
 
     def _known_part(self, offset, X):
         offset = check_offset(offset, X, 1)
@@ -244,15 +306,18 @@ class QuantileRegressor(RegressorMixin, SparseLinearModel):
         return None
 
     def _solve(self, prepared, start=None):
-        fit = fit_quantiles(
+        solve, settings = fit_quantiles, dict(non_crossing=self.non_crossing)
+        if prepared.penalty is not None:
+            solve, settings = prepared.penalty.fit, {}
+        fit = solve(
             prepared.X,
             prepared.y,
             prepared.levels,
             prepared.weight,
             fit_intercept=bool(self.fit_intercept),
-            non_crossing=self.non_crossing,
             tol=self.tol,
             max_iter=self.max_iter,
+            **settings,
             **prepared.terms,
         )
         self._warn(self._certificate(fit), stacklevel=6)
@@ -261,9 +326,13 @@ class QuantileRegressor(RegressorMixin, SparseLinearModel):
     def _certificate(self, fit):
         """The worst of the levels' certificates, as the base class reports it."""
         gap, violation = float(np.max(fit.gaps)), float(np.max(fit.violations))
-        return _Certificate(max(1, int(np.sum(fit.n_iters))), gap, violation, gap <= max(self.tol, _ROUNDING))
+        measure = gap if np.isfinite(gap) else violation
+        return _Certificate(max(1, int(np.sum(fit.n_iters))), gap, violation, measure <= max(self.tol, _ROUNDING))
 
     def _set_fitted(self, prepared, fit: QuantileFit):
+        for name in _OF_GROUPS:
+            vars(self).pop(name, None)
+        vars(self).update({} if prepared.penalty is None else prepared.penalty.fitted)
         certificate = self._certificate(fit)
         one = np.ndim(self.quantile) == 0
         coef, intercept = prepared.on_device(fit.coefs), prepared.on_device(fit.intercepts)
@@ -290,7 +359,7 @@ class QuantileRegressor(RegressorMixin, SparseLinearModel):
         eta = self._linear_predictor(X, offset)
         return eta if eta.ndim == 1 else eta[:, central_level(to_numpy(self.quantiles_))]
 
-    def predict_quantiles(self, X, offset=None):
+    def predict_quantiles(self, X, offset=None, *, quantiles=None):
         """Predict the target at every level.
 
         Parameters
@@ -299,15 +368,22 @@ class QuantileRegressor(RegressorMixin, SparseLinearModel):
             Samples.
         offset : array-like of shape (n_samples,), default=None
             Known part of the prediction, at every level.
+        quantiles : float or array-like, default=None
+            Increasing levels to predict, linearly interpolated between those of the fit, and not beyond them. None
+            means `quantiles_`.
 
         Returns
         -------
         bands : ndarray of shape (n_samples, n_quantiles)
-            Predictions in the order of `quantiles_`.
+            Predictions in the order of the levels.
+
+        Raises
+        ------
+        ValueError
+            If a level of `quantiles` is outside the range of `quantiles_`.
         """
         eta = self._linear_predictor(X, offset, method="predict_quantiles")
-        xp, _ = get_namespace(eta)
-        return eta[:, None] if eta.ndim == 1 else eta
+        return at_levels(eta[:, None] if eta.ndim == 1 else eta, to_numpy(self.quantiles_), quantiles)
 
     def standard_errors(self, X, y, sample_weight=None, offset=None, *, method="kernel"):
         r"""Standard errors of the coefficients, from large samples, of a model without penalty and bounds.
@@ -378,7 +454,7 @@ class QuantileRegressor(RegressorMixin, SparseLinearModel):
         X, y = self._validate(X, y, y_numeric=True, reset=False)
         prepared = self._prepare(X, y, sample_weight, offset)
         free = dict(l1=0.0, ridge=0.0, lower=-np.inf, upper=np.inf)
-        if any(np.any(prepared.terms[name] != value) for name, value in free.items()):
+        if prepared.penalty is not None or any(np.any(prepared.terms[name] != value) for name, value in free.items()):
             raise ValueError(
                 "standard_errors are those of a model without penalty (alpha=0.0 or penalty=None) and without bounds."
             )
@@ -405,6 +481,7 @@ class QuantileRegressor(RegressorMixin, SparseLinearModel):
 
 
 _ROUNDING = 1e-12  # relative gap that rounding alone may leave
+_OF_GROUPS = ("groups_", "group_columns_", "group_norms_", "selected_groups_")
 
 
 @dataclass

@@ -37,6 +37,7 @@ _RIDGES = (1e-14, 1e-12, 1e-10, 1e-8, 1e-6)  # relative additions to the diagona
 _REFINEMENTS = 2
 _LARGE = 48  # size of a triangular matrix from which its own inverse pays
 _STALLED = 1e-10  # length of a step below which there is no progress
+_TINY = 1e-300  # in place of slacks that are zero in floating point
 _INFEASIBLE = 1e-8  # what infeasibilities may change of the objective, relative, where `tol` is less
 _PATIENCE = 15  # steps in which the gap must have halved
 
@@ -197,7 +198,8 @@ def _direction(rows, point, smooth, Q, solve, primal, dual, ru, rv, xp):
 
 def _lengths(point, step, smooth, coupled, xp):
     """Longest primal and dual steps, one a level, that keep u, v, zu and zv positive; alike where ridge ties them."""
-    fastest_p = xp.maximum(_max(-step.u / point.u, xp), _max(-step.v / point.v, xp))
+    u, v = (xp.maximum(part, _TINY + xp.zeros_like(part)) for part in (point.u, point.v))  # y = 0, forecast exactly
+    fastest_p = xp.maximum(_max(-step.u / u, xp), _max(-step.v / v, xp))
     fastest_d = xp.maximum(_max(step.d / point.zu, xp), _max(-step.d / point.zv, xp))
     if coupled:
         fastest_p = xp.zeros_like(fastest_p) + xp.max(fastest_p)

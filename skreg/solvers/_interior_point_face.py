@@ -62,7 +62,7 @@ def refine(problems, B, D, zero, at_kink, conditions=None):
     n_zero = int(zero.sum())
     slopes = slopes + A[n_zero : n_zero + len(multipliers)].T @ multipliers
     ridge = np.concatenate([p.ridge for p in problems])[free]
-    change, more = _solve(A[:, free], ridge, slopes[free], left)
+    change, more = solve_on_face(A[:, free], ridge, slopes[free], left)
     B = B.copy().ravel()
     B[free] += change
     D[zero] += more[:n_zero]
@@ -97,10 +97,14 @@ def _slope(problem, b, d):
     return problem.pull(b, d, 0.0) - np.where(np.isfinite(left), left, right)
 
 
-def _solve(A, ridge, slopes, left):
-    n, k = len(ridge), len(left)
+def solve_on_face(A, bend, slopes, left, refinements=1):
+    """Newton's step: bend x - A'd = slopes and A x = left, of least length where there are several.
+
+    `bend` is the matrix of second derivatives, or its diagonal where it has no other entries.
+    """
+    n, k = len(bend), len(left)
     system = np.zeros((n + k, n + k))
-    system[:n, :n] = np.diag(ridge)
+    system[:n, :n] = np.diag(bend) if bend.ndim == 1 else bend
     system[:n, n:] = -A.T
     system[n:, :n] = A
     rhs = np.append(slopes, left)
@@ -108,7 +112,8 @@ def _solve(A, ridge, slopes, left):
         warnings.simplefilter("error", LinAlgWarning)
         try:
             x = solve(system, rhs, check_finite=False)
-            x = x + solve(system, rhs - system @ x, check_finite=False)
+            for _ in range(refinements):
+                x = x + solve(system, rhs - system @ x, check_finite=False)
         except (np.linalg.LinAlgError, LinAlgWarning):
             x = lstsq(system, rhs, cond=_SINGULAR, check_finite=False)[0]
     return x[:n], x[n:]

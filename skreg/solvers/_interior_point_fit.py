@@ -260,8 +260,8 @@ class QuantileModel:
         return QuantileFit(np.tile(self.null, (m, 1)), intercepts, zero.astype(int), zero, zero, zero == 0, duals)
 
 
-def pose(X, y, weight, fit_intercept, simplex, **terms):
-    """The data as a `QuantileModel`."""
+def pose(X, y, weight, fit_intercept, simplex, tied=None, **terms):
+    """The data as a `QuantileModel`; columns of equal label in `tied` share one unit, the largest of theirs."""
     xp, _, device = get_namespace_and_device(X)
     xp = np if is_numpy(xp) else xp
     n_samples, n_features = X.shape
@@ -286,6 +286,10 @@ def pose(X, y, weight, fit_intercept, simplex, **terms):
     moving = np.flatnonzero((scale > 0) & (terms["lower"] < terms["upper"]))
     if simplex:
         moving = np.flatnonzero(terms["lower"] < terms["upper"])
+    if tied is not None:
+        shared = np.zeros(tied.max() + 1)
+        np.maximum.at(shared, tied, scale)
+        scale = shared[tied]
     scale = np.where(scale > 0, scale, 1.0)
     rows = _rows(X, means, scale, moving, fit_intercept, xp)
     rest = (rest - shift) / (size or 1.0)

@@ -17,6 +17,8 @@ from skreg.solvers._interior_point_problem import certified
 
 _DUAL_TOL = 1e-11  # of a row's weight, by which its dual variable may be out of its box
 _RANK = 1e-10
+_ALIKE = 1e-13  # share of its entries below which what the equality leaves of a block is rounding
+_OUTSIDE = 1e-9  # by which rounding may carry a coefficient past its bound
 _ZERO = 1e-12  # residuals below this share of the numbers they are the difference of are zero
 
 
@@ -71,6 +73,8 @@ def vertex(problem, b, d, close, at_kink, max_pivots=60, n_iter=0):
         except np.linalg.LinAlgError:
             return None
         leaving = system.worst()
+        if leaving is None and not _within_bounds(problem, basis.b):
+            return None
         if leaving is None:
             return certified(problem, basis.b, system.d, system.nu, n_iter, True, system.r)
         if not system.pivot(*leaving):
@@ -89,12 +93,14 @@ def _first_basis(problem, b, d, close, free):
     for n_candidates in (min(n_rows, 3 * n_needed + 20), n_rows):
         candidates = np.argpartition(-close, n_candidates - 1)[:n_candidates]
         block = _take(problem, candidates)[:, free]
+        size = np.abs(block).max()
         if problem.equality is not None:
             block = _off_equality(block, problem.equality[free])
         weight = np.minimum(1.0, np.sqrt(close[candidates]) + 1e-5)
         _, R, order = qr((block * weight[:, None]).T, mode="economic", pivoting=True)
         diagonal = np.abs(np.diag(R))
-        rank = int(np.sum(diagonal > _RANK * max(diagonal[0], 1e-300) * weight[order[: len(diagonal)]]))
+        least = max(_RANK * diagonal[0], _ALIKE * size, 1e-300)
+        rank = int(np.sum(diagonal > least * weight[order[: len(diagonal)]]))
         if rank >= n_needed:
             return Basis(candidates[order[:n_needed]], free, b.copy(), d)
     return _deficient(problem, b, d, candidates[order[:rank]], free)
@@ -110,6 +116,10 @@ def _deficient(problem, b, d, rows, free):
     left_over = np.setdiff1d(free, kept)
     b[left_over] = np.clip(problem.centre[left_over], problem.lower[left_over], problem.upper[left_over])
     return Basis(rows, kept, b, d)
+
+
+def _within_bounds(problem, b):
+    return bool(np.all((b >= problem.lower - _OUTSIDE) & (b <= problem.upper + _OUTSIDE)))
 
 
 def _off_equality(block, a):

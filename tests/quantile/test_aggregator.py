@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from joblib import parallel_config
 from sklearn import config_context
 from sklearn.base import BaseEstimator, RegressorMixin, clone
 from sklearn.datasets import load_diabetes
@@ -119,6 +120,54 @@ def test_predictions_follow_the_units_and_the_order_of_models(data):
         np.testing.assert_allclose(other.predict_quantiles(X), 1e3 * model.predict_quantiles(X) + 7e4, rtol=1e-6)
 
 
+@pytest.mark.parametrize("resolution", ["coarse", "medium", "fine"])
+def test_predictions_follow_the_sign_of_the_target(data, resolution):
+    """T7: of -y the level 1 - tau is what the level tau is of y."""
+    X, y = data[0][:149], data[1][:149]
+    levels, models = np.array([0.12, 0.31, 0.52, 0.77]), [MODELS[0], MODELS[1]]
+    params = dict(estimators=models, resolution=resolution, shrinkage=0.01)
+    model = aggregator(quantiles=levels, **params).fit(X, y)
+    mirrored = aggregator(quantiles=1 - levels[::-1], **params).fit(X, -y)
+    np.testing.assert_allclose(mirrored.predict_quantiles(X), -model.predict_quantiles(X)[:, ::-1], rtol=1e-6)
+
+
+def mapped_models():
+    """Models that know whether they were given read-only memory; local, so that they are pickled by value."""
+
+    class Mapped(QuantileRegressor):
+        def fit(self, X, y, table=None):
+            self.mapped_ = isinstance(table, np.memmap) and not table.flags.writeable
+            return super().fit(X, y)
+
+    return [("exact", Mapped(penalty=None)), ("few", Mapped(alpha=0.01))]
+
+
+@pytest.mark.parametrize("params", [dict(), dict(locality="features"), dict(conformal="cv+")], ids=str)
+def test_processes_change_nothing(data, params):
+    """Also where they are given read-only memory maps of all arrays."""
+    X, y = data
+    params = dict(estimators=mapped_models(), resolution="auto", shrinkage="cv", quantiles=[0.2, 0.5, 0.8], **params)
+    alone = aggregator(**params).fit(X, y)
+    with parallel_config("loky", max_nbytes=64):
+        model = aggregator(n_jobs=2, **params).fit(X, y, table=np.zeros(1000))
+    fitted = model.conformal_.estimators_[0] if "conformal" in params else model
+    assert all(base.estimators_[0].mapped_ for base in fitted.estimators_)
+    np.testing.assert_array_equal(model.oof_predictions_, alone.oof_predictions_)
+    np.testing.assert_array_equal(model.weights_, alone.weights_)
+    np.testing.assert_array_equal(model.cv_results_["score"], alone.cv_results_["score"])
+    np.testing.assert_array_equal(model.predict_quantiles(X), alone.predict_quantiles(X))
+
+
+def test_frames_that_a_pipeline_makes(data):
+    """A8: set_output."""
+    X, y = data
+    scaler = StandardScaler().set_output(transform="pandas")
+    pipe = make_pipeline(scaler, aggregator()).fit(X, y)
+    assert pipe[-1].feature_names_in_.tolist() == [f"x{j}" for j in range(X.shape[1])]
+    expected = aggregator().fit(StandardScaler().fit_transform(X), y).predict(StandardScaler().fit_transform(X))
+    np.testing.assert_allclose(pipe.predict(X), expected, rtol=1e-9)
+
+
 @pytest.mark.parametrize("locality, gain", [("features", 0.9), ("partition", 0.75)])
 def test_local_weights_win_where_models_are_good_in_places(locality, gain):
     models = [("left", Expert(-1.0)), ("right", Expert(1.0))]
@@ -193,7 +242,10 @@ def test_frames_sparse_data_and_searches(data):
     np.testing.assert_allclose(model.predict_quantiles(frame), expected, rtol=1e-10)
     assert model.feature_names_in_.tolist() == list(frame.columns)
     linear = [("a", QuantileRegressor(alpha=0.01)), ("b", QuantileRegressor(alpha=0.1))]
-    dense, sparse = (aggregator(estimators=linear).fit(a, y).predict_quantiles(a) for a in (X, sp.csr_array(X)))
+    unique = np.add(LEVELS, 1 / 700)  # where level times samples is whole, intercepts may be anything between two y
+    dense, sparse = (
+        aggregator(estimators=linear, quantiles=unique).fit(a, y).predict_quantiles(a) for a in (X, sp.csr_array(X))
+    )
     np.testing.assert_allclose(sparse, dense, rtol=1e-6)
     with pytest.raises(ValueError, match="sparse"):
         aggregator().fit(sp.csr_array(X), y)
@@ -265,6 +317,15 @@ def _scores(X, y, seed):
         ),
     ]
     chosen = QuantileAggregator(models, levels).fit(X, y)
+    nested = [
+        fit_weights(chosen.oof_predictions_, y, levels, resolution=r).objective for r in ("fine", "medium", "coarse")
+    ]
+    nested.append(
+        0.5 * min(chosen.base_wis_.min(), weighted_interval_score(y, chosen.oof_predictions_.mean(axis=1), levels))
+    )
+    assert np.all(
+        np.diff(nested) >= -1e-14
+    )  # in-sample, but for rounding: fine, medium, coarse, best model and average
     Z = np.stack([model.predict_quantiles(X_test) for model in chosen.estimators_], axis=1)
     fine = fit_weights(chosen.oof_predictions_, y, levels, resolution="fine")
     free = fit_weights(chosen.oof_predictions_, y, levels, constraint="none", intercept=True)

@@ -51,6 +51,19 @@ def test_the_pinball_loss_never_rises(method, q, y):
         assert metrics.mean_pinball_loss([value], [ordered], levels) <= before + 1e-9
 
 
+@given(q=bands, y=st.floats(-100, 100))
+def test_sorting_gains_as_much_as_it_moves_up_the_levels(q, y):
+    """T2: the sum over levels of max(0, q - y) does not depend on their order, so that sort is strictly better."""
+    levels = np.arange(1, q.shape[1] + 1) / (q.shape[1] + 1)
+    for row in q:
+        ordered = isotonize(row)
+        before, after = (metrics.mean_pinball_loss([y], [r], levels) for r in (row, ordered))
+        gain = levels @ (ordered - row) / len(levels)
+        assert before - after == pytest.approx(gain, abs=1e-9)
+        swapped = np.abs(ordered - row).max()
+        assert gain >= 0.999 * swapped / len(levels) / (len(levels) + 1)  # one step of level for what moved farthest
+
+
 @given(q=bands)
 def test_minmax_only_widens_central_intervals(q):
     """Each interval from column k to the one as far from the end, the middle ones of an even number included."""

@@ -46,6 +46,7 @@ def test_weighted_interval_score_by_its_definition(median):
         total += alpha / 2 * (upper - lower + 2 / alpha * missed)
     expected = np.mean(total) / (2.5 if median else 2.0)
     assert metrics.weighted_interval_score(y, q, levels) == pytest.approx(expected, rel=1e-13)
+    assert expected == pytest.approx(2 * metrics.mean_pinball_loss(y, q, levels), rel=1e-13)
 
 
 def test_crps_of_many_levels_is_the_closed_form_of_the_normal():

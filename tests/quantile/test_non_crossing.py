@@ -5,8 +5,11 @@ from itertools import product
 import cvxpy as cp
 import numpy as np
 import pytest
+import scipy.sparse as sp
+from scipy.optimize import linprog
 
 from skreg import QuantileRegressor
+from skreg.metrics import mean_pinball_loss
 
 LEVELS = np.array([0.1, 0.3, 0.5, 0.7, 0.9])
 
@@ -84,6 +87,48 @@ def test_many_rows_enter_as_sums():
     assert np.diff(apart.predict_quantiles(X), axis=1).min() < -1e-3
     assert np.diff(model.predict_quantiles(X), axis=1).min() >= 0.0
     assert model.dual_gap_ <= 1e-9
+
+
+def joint_program(X, y, levels):
+    """Optimum of all levels' mean pinball losses, in order on the rows: a sparse linear program for HiGHS."""
+    (n, p), m = X.shape, len(levels)
+    Z = sp.csr_array(np.column_stack([X, np.ones(n)]))
+    move = sp.eye_array(m - 1, m, k=1) - sp.eye_array(m - 1, m)
+    rows = sp.hstack([sp.kron(sp.eye_array(m), Z), sp.eye_array(n * m), -sp.eye_array(n * m)], format="csr")
+    order = sp.hstack([-sp.kron(move, Z), sp.csr_array(((m - 1) * n, 2 * n * m))], format="csr")
+    cost = np.concatenate([np.zeros(m * (p + 1)), np.repeat(levels, n) / n, np.repeat(1 - np.asarray(levels), n) / n])
+    bounds = [(None, None)] * (m * (p + 1)) + [(0, None)] * (2 * n * m)
+    tight = dict(primal_feasibility_tolerance=1e-10, dual_feasibility_tolerance=1e-10)
+    return linprog(cost, order, np.zeros((m - 1) * n), rows, np.tile(y, m), bounds, method="highs", options=tight).fun
+
+
+@pytest.mark.parametrize(
+    ("n", "p", "m"), [(150, 4, 7), pytest.param(500, 10, 13, marks=pytest.mark.slow)], ids=["small", "full"]
+)
+def test_reaches_the_joint_optimum_of_highs(n, p, m):
+    """A3, at full size: 500 rows, 10 features, 13 levels."""
+    X, y = crossing_data(n, p)
+    levels = np.linspace(0.05, 0.95, m)
+    joint = QuantileRegressor(levels, alpha=0.0, non_crossing="rows").fit(X, y)
+    apart = QuantileRegressor(levels, alpha=0.0).fit(X, y)
+    loss, least = (m * mean_pinball_loss(y, model.predict_quantiles(X), levels) for model in (joint, apart))
+    assert loss == pytest.approx(joint_program(X, y, levels), rel=1e-8)
+    assert loss > least
+    assert np.diff(apart.predict_quantiles(X), axis=1).min() < -0.01
+    assert np.diff(joint.predict_quantiles(X), axis=1).min() >= 0.0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("where", ["rows", "box"])
+def test_many_rows_and_levels_do_not_cross(where):
+    """A3: 20,000 rows, 10 features, 19 levels."""
+    X, y = crossing_data(20_000, 10)
+    levels = np.arange(1, 20) / 20
+    model = QuantileRegressor(levels, alpha=0.0, non_crossing=where).fit(X, y)
+    assert np.diff(model.predict_quantiles(X), axis=1).min() >= 0.0 and model.dual_gap_ <= 1e-9
+    points = np.random.default_rng(1).uniform(X.min(axis=0), X.max(axis=0), (100_000, 10))
+    crossed = np.diff(model.predict_quantiles(points), axis=1).min() < 0
+    assert crossed == (where == "rows")  # what holds on the rows need not hold in their box
 
 
 def test_without_intercept_and_with_weights():

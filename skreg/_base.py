@@ -18,8 +18,10 @@ from skreg._backend import (
     check_same_namespace,
     get_namespace,
     get_namespace_and_device,
+    is_array,
     is_numpy,
     move_to,
+    refuse_device_sparse,
     to_numpy,
 )
 from skreg._design import DesignMatrix, as_design
@@ -144,7 +146,10 @@ class SparseLinearModel(CallbackSupport, BaseEstimator):
 
     # ------------------------------------------------------------ validation
     def _validate(self, X, y, **check):
+        refuse_device_sparse(X)
         xp, _, _ = get_namespace_and_device(X)
+        if not is_numpy(xp) and not self.__sklearn_tags__().array_api_support:
+            raise TypeError(f"{type(self).__name__} takes NumPy and SciPy data; got X of {xp.__name__}.")
         check |= dict(accept_sparse=["csc", "csr"], accept_large_sparse=True, dtype=[xp.float64, xp.float32])
         return validate_data(self, X, y, ensure_all_finite=not self._gradient_tells(X), **check)
 
@@ -316,6 +321,7 @@ class SparseLinearModel(CallbackSupport, BaseEstimator):
     # ------------------------------------------------------------ prediction
     def _linear_predictor(self, X, offset=None, method="predict"):
         check_is_fitted(self)
+        refuse_device_sparse(X)
         check_same_namespace(X, self, attribute="coef_", method=method)
         xp, _ = get_namespace(X)
         X = validate_data(self, X, accept_sparse=["csc", "csr"], dtype=[xp.float64, xp.float32], reset=False)
@@ -373,7 +379,7 @@ def per_feature(value, name, default, n_features, feature_names):
     if isinstance(value, dict):
         return _per_named_feature(value, name, default, n_features, feature_names)
     try:
-        result = np.asarray(value, dtype=np.float64)
+        result = np.asarray(to_numpy(value) if is_array(value) else value, dtype=np.float64)
     except (TypeError, ValueError):
         raise ValueError(
             f"{name} must be a number, an array of numbers or a dict of column names; got {value!r}."

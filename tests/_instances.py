@@ -235,6 +235,13 @@ def label(estimator):
     return "-".join([type(estimator).__name__, *["standardized" if w == "True" else w for w in words]])
 
 
+def least_df(estimator):
+    """Coefficients that are not zero at the largest alpha of a path."""
+    if isinstance(estimator, skreg.ExclusiveLasso):
+        return 4  # no alpha empties it: the grid begins where each of the four groups has one feature
+    return 8 if isinstance(estimator, skreg.FusedLasso) and estimator.l1_ratio == 0 else 0  # all of them, equal
+
+
 def make_data(estimator, n_samples=40, n_features=8, seed=0):
     """Data that suits the estimator, with three features that matter."""
     rng = np.random.default_rng(seed)

@@ -158,3 +158,9 @@ def test_a_private_import_of_scikit_learn_is_seen():
     assert private_sklearn_imports("from sklearn.utils._array_api import get_namespace", "skreg._base")
     assert private_sklearn_imports("from sklearn.linear_model import _base", "skreg._base")
     assert not private_sklearn_imports("from sklearn.utils.validation import validate_data", "skreg._base")
+
+
+def test_namespaces_are_asked_for_through_the_backend():
+    """CuPy's arrays have no `__array_namespace__`; those of array_api_strict do, so no other test would fail."""
+    found = {path.name for path in MODULES if "__array_namespace__" in path.read_text()}
+    assert found == {"_numerics.py"}  # which takes CuPy's arrays too, and must not import scikit-learn

@@ -7,7 +7,7 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.base import MultiOutputMixin, RegressorMixin, _fit_context
 
-from skreg._backend import Interval, get_namespace, is_numpy
+from skreg._backend import Interval
 from skreg._base import Prepared, SparseLinearModel, check_offset, constraints
 from skreg.losses import Squared
 from skreg.penalties import L1
@@ -66,9 +66,6 @@ class _MultiTaskRegressor(MultiOutputMixin, RegressorMixin, SparseLinearModel):
         return Squared()
 
     def _pose(self, X, y, sample_weight=None, offset=None):
-        xp, _ = get_namespace(X)
-        if not is_numpy(xp):
-            raise TypeError(f"{type(self).__name__} takes NumPy and SciPy data; got X of {xp.__name__}.")
         X, y = self._validate(X, y, y_numeric=True, multi_output=True)
         if sp.issparse(y):
             raise TypeError("y must be dense; got a sparse matrix.")

@@ -4,7 +4,7 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.utils.validation import check_is_fitted
 
-from skreg._backend import to_numpy
+from skreg._backend import is_array, to_numpy
 from skreg.inspection._source import names_for
 
 
@@ -84,5 +84,5 @@ def _deviations(X):
         X = X.astype(np.float64)
         mean = np.asarray(X.mean(axis=0)).ravel()
         return np.sqrt(np.maximum(np.asarray(X.multiply(X).mean(axis=0)).ravel() - mean**2, 0.0))
-    X = to_numpy(X) if hasattr(X, "__array_namespace__") else X
+    X = to_numpy(X) if is_array(X) else X
     return np.asarray(X, dtype=np.float64).std(axis=0)

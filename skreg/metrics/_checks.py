@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skreg._backend import to_numpy
+from skreg._backend import is_array, to_numpy
 
 
 def as_vector(values, name, n_samples=None, infinite=False):
@@ -44,7 +44,7 @@ def weighted_mean(values, sample_weight):
 
 def _as_floats(values, name, infinite):
     try:
-        values = to_numpy(values) if hasattr(values, "__array_namespace__") else values
+        values = to_numpy(values) if is_array(values) else values
         values = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError):
         raise ValueError(f"{name} must be an array of numbers; got {type(values).__name__}.") from None

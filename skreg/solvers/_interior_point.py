@@ -29,7 +29,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.linalg.lapack import dtrtri
 
-from skreg._backend import is_singular
+from skreg._backend import is_singular, raising_singular
 
 HUGE = 1e200  # weight that no residual can pay for
 _BACK = 0.99995  # share of the way to the boundary
@@ -282,17 +282,18 @@ def factorise(blocks, links, ridge, xp):
 def _inverse_factors(blocks, links, xp):
     """Inverses of the diagonal blocks of the Cholesky factor; None where there is no factor."""
     try:
-        if links is None:
-            inverses = _triangular_inverse(xp.linalg.cholesky(blocks), xp)
-        else:
-            found: list[Any] = []
-            for k in range(blocks.shape[0]):
-                block = blocks[k, ...]
-                if k:
-                    across = found[-1] @ links[k - 1, ...]
-                    block = block - across.T @ across
-                found.append(_triangular_inverse(xp.linalg.cholesky(block)[None, ...], xp)[0, ...])
-            inverses = xp.stack(found)
+        with raising_singular(xp):
+            if links is None:
+                inverses = _triangular_inverse(xp.linalg.cholesky(blocks), xp)
+            else:
+                found: list[Any] = []
+                for k in range(blocks.shape[0]):
+                    block = blocks[k, ...]
+                    if k:
+                        across = found[-1] @ links[k - 1, ...]
+                        block = block - across.T @ across
+                    found.append(_triangular_inverse(xp.linalg.cholesky(block)[None, ...], xp)[0, ...])
+                inverses = xp.stack(found)
     except Exception as error:
         if not is_singular(error):
             raise

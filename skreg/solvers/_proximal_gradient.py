@@ -13,7 +13,9 @@ valid and the objective fell. If not, the epoch is thrown away and run again wit
 import math
 from typing import NamedTuple
 
-from skreg._backend import is_singular
+import scipy.sparse as sp
+
+from skreg._backend import is_singular, namespace_of, raising_singular
 from skreg._params import Parameterised
 from skreg._problem import Solution
 
@@ -159,7 +161,7 @@ class CentredModel:
 
     def __init__(self, problem):
         data = problem.data
-        self.xp = xp = data.y.__array_namespace__()
+        self.xp = xp = namespace_of(data.y)
         self.y, self.offset, self.loss, self.fit_intercept = data.y, data.offset, data.loss, data.fit_intercept
         self.penalty, self.pen = problem.penalty, problem.pen
         self.X, self.scale = data.design.X, data.design.scale
@@ -192,7 +194,7 @@ class CentredModel:
         xp, X = self.xp, self.X
         total = xp.sum(weight)
         mean_weight = weight / xp.where(total > 0, total, xp.ones_like(total))
-        if not hasattr(X, "__array_namespace__"):  # scipy.sparse
+        if sp.issparse(X):
             squares = X.multiply(X).T @ weight
             means = X.T @ mean_weight if centred else 0.0 * squares
             variance = squares - total * means**2
@@ -336,11 +338,7 @@ class CentredModel:
     def polish(self, point, objective):
         """Newton steps on a small support, each up to the first change of sign; None if none descends."""
         xp, pen = self.xp, self.pen
-        if (
-            self.loss.multi_output
-            or not hasattr(self.X, "__array_namespace__")
-            or not hasattr(self.penalty, "derivative")
-        ):
+        if self.loss.multi_output or sp.issparse(self.X) or not hasattr(self.penalty, "derivative"):
             return None
         index = xp.nonzero((point.w != 0) & (point.w > pen.lower) & (point.w < pen.upper))[0]
         if not 0 < index.shape[0] <= min(self.X.shape[0], _POLISH):
@@ -375,7 +373,8 @@ class CentredModel:
         bend = self.penalty.second_derivative(old, local, xp)
         H = H + bend * xp.eye(index.shape[0], dtype=self.y.dtype, device=self.y.device)
         try:
-            step = -xp.linalg.solve(H, slope)
+            with raising_singular(xp):
+                step = -xp.linalg.solve(H, slope)
         except Exception as error:
             if not is_singular(error):
                 raise

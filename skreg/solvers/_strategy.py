@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from skreg._backend import to_numpy
+from skreg._backend import namespace_of, to_numpy
 from skreg._problem import Data, Problem
 from skreg._threads import one_blas_thread
 from skreg.penalties import L1, RadialPenalty
@@ -224,7 +224,7 @@ def lasso_twin(problem):
 
 def null_problem(problem):
     """`problem` with every penalised coordinate held at zero: what remains is the unpenalised part."""
-    pen, xp = problem.pen, problem.data.y.__array_namespace__()
+    pen, xp = problem.pen, namespace_of(problem.data.y)
     held = pen.weights > 0
     zeros = xp.zeros_like(pen.weights)
     penalty = L1()

@@ -6,7 +6,7 @@ from numbers import Real
 import numpy as np
 from sklearn.base import RegressorMixin, _fit_context
 
-from skreg._backend import Interval, StrOptions, get_namespace, is_numpy
+from skreg._backend import Interval, StrOptions
 from skreg._base import Prepared, SparseLinearModel, constraints
 from skreg.losses import Squared
 from skreg.penalties import L1
@@ -191,12 +191,6 @@ class SqrtLasso(RegressorMixin, SparseLinearModel):
             If an argument has a wrong shape or value; the message names it.
         """
         return self._fit(X, y, sample_weight, offset)
-
-    def _pose(self, X, y, sample_weight=None, offset=None):
-        xp, _ = get_namespace(X)
-        if not is_numpy(xp):
-            raise TypeError(f"{type(self).__name__} takes NumPy and SciPy data; got X of {xp.__name__}.")
-        return super()._pose(X, y, sample_weight, offset)
 
     def _solve(self, prepared, start=None):
         alpha = pivotal_alpha(prepared) if isinstance(self.alpha, str) else float(self.alpha)

@@ -14,20 +14,10 @@ from sklearn.linear_model import LinearRegression, enet_path, lasso_path
 import skreg
 from skreg.model_selection import Path, alpha_grid, regularization_path
 from tests._callbacks import Passing, Recorder
-from tests._instances import CONTRACTED, label, make_data
+from tests._instances import CONTRACTED, label, least_df, make_data
 
 ON_PATHS = [estimator for estimator in CONTRACTED if not isinstance(estimator, skreg.QuantileRegressor)]
 every_estimator = pytest.mark.parametrize("estimator", ON_PATHS, ids=label)
-every_portable_estimator = pytest.mark.parametrize(
-    "estimator", [e for e in ON_PATHS if e.__sklearn_tags__().array_api_support], ids=label
-)
-
-
-def least_df(estimator):
-    """Coefficients that are not zero at the largest alpha of a path."""
-    if isinstance(estimator, skreg.ExclusiveLasso):
-        return 4  # no alpha empties it: the grid begins where each of the four groups has one feature
-    return 8 if isinstance(estimator, skreg.FusedLasso) and estimator.l1_ratio == 0 else 0  # all of them, equal
 
 
 @every_estimator
@@ -255,34 +245,6 @@ def on_host(array):
 @pytest.mark.usefixtures("dispatch")
 class TestArrayApi:
     """Data in another namespace, on another device than the first."""
-
-    @every_portable_estimator
-    def test_a_path_is_that_of_numpy_data(self, estimator):
-        X, y = make_data(estimator)
-        weight = np.random.default_rng(0).uniform(0.5, 2.0, len(y))
-        estimator = clone(estimator).set_params(tol=1e-10)
-        expected = regularization_path(estimator, X, y, alphas=6, eps=0.05, sample_weight=weight)
-        path = regularization_path(estimator, strict(X), strict(y), alphas=6, eps=0.05, sample_weight=strict(weight))
-        for array in (path.coefs, path.intercepts):
-            assert array.__array_namespace__() is array_api_strict
-            assert array.device == array_api_strict.Device("device1")
-        for name in ("alphas", "dual_gaps", "kkt_violations", "n_iters", "df", "converged"):
-            assert isinstance(getattr(path, name), np.ndarray)
-        assert path.converged.all()
-        np.testing.assert_allclose(path.alphas, expected.alphas, rtol=1e-13 if least_df(estimator) == 0 else 1e-8)
-        assert path.coefs.shape == expected.coefs.shape and path.intercepts.shape == expected.intercepts.shape
-        if getattr(estimator, "penalty", "l1") != "mcp":  # there the NumPy path has more points to start from
-            intercepts, of_numpy = on_host(path.intercepts), expected.intercepts
-            if intercepts.ndim == 2:  # softmax does not see a shift of all classes
-                intercepts, of_numpy = (b - b.mean(axis=1, keepdims=True) for b in (intercepts, of_numpy))
-            np.testing.assert_array_equal(path.df, expected.df)
-            np.testing.assert_allclose(on_host(path.coefs), expected.coefs, rtol=0, atol=1e-5)
-            np.testing.assert_allclose(intercepts, of_numpy, rtol=0, atol=1e-5)
-        predictions = path.predict(strict(X))
-        assert predictions.__array_namespace__() is array_api_strict
-        assert predictions.shape == (6, len(y))
-        for k, model in enumerate(path.models()):
-            np.testing.assert_array_equal(on_host(predictions[k, ...]), on_host(model.predict(strict(X))))
 
     @pytest.mark.parametrize("fit_intercept", [True, False])
     @pytest.mark.parametrize("penalty", ["l1", "elastic_net", "mcp", "scad", "l0", "cel0", "log_sum", "lq"])

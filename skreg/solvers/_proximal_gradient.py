@@ -109,7 +109,7 @@ class ProximalGradient(Parameterised):
                 run = model.restart(run.point)
                 continue
             new_objective = model.objective(new_run.point)
-            if not new_objective <= objective + 1e-15 * abs(objective):
+            if not new_objective <= objective + 1e-15 * abs(objective) + model.noise(run.point):
                 run, momentum = model.restart(run.point), False
                 continue
             idle = idle if objective - new_objective <= 1e-14 * abs(objective) else 0
@@ -281,6 +281,13 @@ class CentredModel:
         xp = self.xp
         loss = xp.sum(self.weight * self.loss.value(self.y, point.eta, xp))
         return float(loss + self.penalty.value(point.w, self.pen, xp))
+
+    def noise(self, point):
+        """How much of the objective the rounding of the linear predictor may be: much where large terms cancel."""
+        xp = self.xp
+        slope = self.slope(point)
+        terms = xp.sum(xp.sqrt(self.metric) * xp.abs(point.w))
+        return 4.0 * self.eps * float(terms * xp.sqrt(xp.sum(self.rows * slope * slope)))
 
     def first_step(self, point):
         """Reciprocal of the largest second derivative in the metric: the bound's, or that at `point`."""

@@ -4,6 +4,7 @@ import array_api_strict
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from sklearn.datasets import make_classification
 from sklearn.linear_model import ElasticNet as SklearnElasticNet
 from sklearn.linear_model import Lasso, LogisticRegression, PoissonRegressor
 
@@ -199,6 +200,15 @@ def test_what_rounding_forbids_is_not_claimed(loss, penalty, rng):
     assert solution.n_iter < 20_000
     assert solution.converged == (reached <= 1e-30)
     assert reached <= 1e-12
+
+
+def test_columns_that_single_precision_keeps_barely_apart_converge():
+    """Coefficients of 1e5 cancel in the fit, so the objective rounds far more coarsely than its own size says."""
+    X, y = make_classification(n_samples=30, n_features=10, random_state=42)
+    for seed in range(50):
+        bits = np.random.default_rng(seed).integers(-1, 2, X.shape)
+        rounded = (X.astype(np.float32) * (1 + 6e-8 * bits)).astype(np.float32).astype(float)
+        assert ProximalGradient(tol=1e-8).solve(bind(rounded, y.astype(float), Squared(), SCAD(), 0.001)).converged
 
 
 @pytest.mark.parametrize("unit", [1e-6, 1e6])

@@ -62,7 +62,7 @@ class LinearClassifier(ClassifierMixin):
         X, y = self._validate(X, y)
         check_classification_targets(y)
         xp, _, device = get_namespace_and_device(X)
-        if not is_numpy(xp):
+        if not (is_numpy(xp) and isinstance(y, np.ndarray)):  # NumPy's own may hold strings, which move nowhere
             y = move_to(y, xp=xp, device=device)
         weight = check_sample_weight(sample_weight, X)
         y_kept = y[weight > 0]

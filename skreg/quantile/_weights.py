@@ -20,7 +20,7 @@ from skreg.solvers._interior_point_fit import fit_quantiles, weighted_quantile
 RESOLUTIONS = ("coarse", "medium", "fine")
 CONSTRAINTS = ("convex", "positive", "affine", "none")
 
-_ROUNDING = 1e-9  # by which given weights may miss a constraint
+_ROUNDING = 1e-6  # by which given weights may miss a constraint: they may have been through float32
 
 
 @dataclass(frozen=True)
@@ -295,7 +295,8 @@ def _given_target(shrink_to, groups, resolution, p, m, bounds):
     feasible = all(np.all((w >= lower) & (w <= upper)) for w in targets)
     if not feasible or (bounds["simplex"] and any(abs(np.sum(w) - 1.0) > _ROUNDING for w in targets)):
         raise ValueError("shrink_to must have weights that meet constraint and max_weight.")
-    return [np.clip(w, bounds["lower"], bounds["upper"]) for w in targets]
+    targets = [np.clip(w, bounds["lower"], bounds["upper"]) for w in targets]
+    return [w / np.sum(w) for w in targets] if bounds["simplex"] else targets
 
 
 def weighted_loss(r, levels, weight):

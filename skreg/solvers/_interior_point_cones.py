@@ -66,8 +66,10 @@ class Cones:
         return heads[self.group]
 
     def determinant(self, head, tail):
-        """Square root of head^2 - |tail|^2."""
+        """Square root of head^2 - |tail|^2; FloatingPointError where rounding leaves nothing of it."""
         norm = np.sqrt(self.dot(tail, tail))
+        if not np.all(head > norm):
+            raise FloatingPointError("a cone's point is on its boundary")
         return np.sqrt((head - norm) * (head + norm))
 
     def product(self, a, b):

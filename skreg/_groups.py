@@ -63,6 +63,11 @@ class Groups:
         """Columns of group `g`, ascending."""
         return self.indices[self.starts[g] : self.starts[g + 1]]
 
+    def all_columns(self):
+        """Columns of each group, in arrays of the caller's own."""
+        indices, ends = self.indices.copy(), self.starts.tolist()
+        return [indices[first:last] for first, last in zip(ends, ends[1:])]
+
     def labels(self):
         """Number of the group of each column, shape (n_features,); ValueError where groups overlap."""
         if self.overlapping:
@@ -337,9 +342,13 @@ def _from_labels(labels, columns):
 
 def _from_integers(labels, columns):
     """`_from_labels` without a loop over the columns."""
-    values, first, counts = np.unique(labels, return_index=True, return_counts=True)
-    members = np.split(np.argsort(labels, kind="stable"), np.cumsum(counts)[:-1])
-    return _assemble([(str(values[k]), members[k].tolist()) for k in np.argsort(first)], columns)
+    values, first, number, counts = np.unique(labels, return_index=True, return_inverse=True, return_counts=True)
+    by_first = np.argsort(first)
+    rank = np.empty(len(values), dtype=np.int64)
+    rank[by_first] = np.arange(len(values))
+    indices = np.argsort(rank[number], kind="stable")
+    starts = np.cumsum([0, *counts[by_first].tolist()], dtype=np.int64)
+    return Groups([str(value) for value in values[by_first].tolist()], _frozen(indices), _frozen(starts), len(labels))
 
 
 def _entries(groups, columns):

@@ -181,7 +181,7 @@ class ExclusiveLasso(StructuredRegressor):
         prepared = super()._prepare(X, y, sample_weight, offset, n_outputs)
         groups = prepared.structure
         prepared.fitted["groups_"] = np.array(groups.names, dtype=object)
-        prepared.fitted["group_columns_"] = [groups.columns(g).copy() for g in range(len(groups))]
+        prepared.fitted["group_columns_"] = groups.all_columns()
         return prepared
 
     def _penalty_for(self, structure, n_outputs):

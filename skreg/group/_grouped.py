@@ -35,7 +35,7 @@ class GroupedModel(SparseLinearModel):
         prepared = super()._prepare(X, y, sample_weight, offset, n_outputs)
         groups = prepared.structure
         prepared.fitted["groups_"] = np.array(groups.names, dtype=object)
-        prepared.fitted["group_columns_"] = [groups.columns(g).copy() for g in range(len(groups))]
+        prepared.fitted["group_columns_"] = groups.all_columns()
         return prepared
 
     def _penalty_for(self, structure, n_outputs):
@@ -62,7 +62,8 @@ class GroupedModel(SparseLinearModel):
     def _set_coefficients(self, coef, intercept):
         super()._set_coefficients(coef, intercept)
         squares = np.sum(np.atleast_2d(coef).astype(np.float64) ** 2, axis=0)
-        vars(self).update(self._selection([squares[columns].sum() for columns in self.group_columns_]))
+        ends = np.cumsum([0, *map(len, self.group_columns_)])
+        vars(self).update(self._selection(np.add.reduceat(squares[np.concatenate(self.group_columns_)], ends[:-1])))
 
     def _hidden(self, prepared, solution):
         """Where groups overlap, the norms of the latent coefficients, which the features' are sums of."""

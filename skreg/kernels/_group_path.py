@@ -29,6 +29,8 @@ _ROUNDING = 1e-14  # of the terms of a squared distance or norm
 _PARALLEL = 1e-8  # squared sine of the angle of two points below which the second says nothing more
 _CONSTANT = 1e-25  # variance over squared mean below which a column counts as constant
 _SHARE = 0.3  # of the uncertain part of a norm that counts where no certificate is wanted
+_LOOKS = 4  # strengths on the way to another after which gradients are not only foretold
+_ASKS = 8  # gradients of a group after which a better bound is worth its price, that of some fifteen gradients
 _ROOT = 30  # most Newton steps for the norm of a group, which take 2 or 3
 _CLOSE = 1e-7  # relative Newton step after which that norm is exact: the error is about its square
 
@@ -57,7 +59,8 @@ class Groups(NamedTuple):
 
 
 class Memory(NamedTuple):
-    """Points s, their products, those with the present one; a group's last two gradients, and at which points.
+    """Points s, their products, those with the present one; how often a group's gradient was asked for, the last two,
+    and at which points.
 
     `weighted` is S times the present point, whose products with the plain columns are gradients.
     """
@@ -67,6 +70,7 @@ class Memory(NamedTuple):
     against: np.ndarray
     count: np.ndarray
     weighted: np.ndarray
+    asks: np.ndarray
     last: np.ndarray
     former: np.ndarray
     gradient: np.ndarray
@@ -168,6 +172,21 @@ def sweep(rows, D, starts, active, strengths, v, c, s):
     return worst
 
 
+def bound_columns(groups, g):
+    """A first bound of a group's second derivatives, their trace."""
+    root, total, trace = groups.root, 0.0, 0.0
+    for i in range(root.shape[0]):
+        total += root[i] * root[i]
+    for m in range(groups.starts[g], groups.starts[g + 1]):
+        j, moment, square = groups.order[m], 0.0, 0.0
+        for i in range(root.shape[0]):
+            term = root[i] * groups.rows[j, i]
+            moment += root[i] * term
+            square += term * term
+        trace += (1.0 + _ROUNDING) * square - (moment * moment / total if groups.centred else 0.0)
+    groups.reach[g] = trace
+
+
 def measure_columns(groups, g):
     """Means of a group's columns, and a bound of its second derivatives: the largest sum of a row's sizes.
 
@@ -258,7 +277,7 @@ def bound_norms(memory, groups, chosen, k, share, bounds):
     for g in range(chosen.shape[0]):
         i, j = last[g], former[g]
         bounds[g] = 0.0 if chosen[g] else np.inf
-        if chosen[g] or i < 0 or reach[g] < 0.0 or not products[i, i] > 0.0:
+        if chosen[g] or i < 0 or (share > 0.0 and reach[g] < 0.0) or not products[i, i] > 0.0:
             continue
         ii, v = products[i, i], against[i]
         a, b = v / ii, 0.0
@@ -274,14 +293,19 @@ def bound_norms(memory, groups, chosen, k, share, bounds):
         for m in range(starts[g], starts[g + 1]):
             entry = a * gradient[m] + b * past[m]
             total += entry * entry
-        bounds[g] = math.sqrt(total) + share * math.sqrt(reach[g] * rest)
+        bounds[g] = math.sqrt(total)
+        if share > 0.0:
+            bounds[g] += share * math.sqrt(reach[g] * rest)
 
 
 def know_gradients(memory, groups, which, k, s, norms):
     """Compute the gradients of some groups at point k and their norms, and keep the former ones beside them."""
     gradient, past, starts = memory.gradient, memory.past, groups.starts
     for g in which:
-        if groups.reach[g] < 0.0 and memory.former[g] >= 0:  # whoever asks a third time will ask again
+        memory.asks[g] += 1
+        if groups.reach[g] < 0.0:
+            bound_columns(groups, g)
+        elif memory.asks[g] == _ASKS and not groups.ready[g]:
             measure_columns(groups, g)
         memory.former[g] = memory.last[g]
         memory.last[g] = k
@@ -437,9 +461,10 @@ def tell(groups, v, chosen, w):
 def group_path(groups, memory, s, gradient, null_gap, alphas, tols, weights, max_sweeps, W, report):
     """Solve for decreasing `alphas`, each from the ones before, to relative duality gaps of at most `tols`.
 
-    `s` and `gradient` are those of the null model, and `weights` the groups' strengths at an alpha of 1. Coefficients
-    go to the rows of `W`, and to `report` gap, violation, objective and number of certificates. Returns how many alphas
-    took no more than `max_sweeps` sweeps each.
+    A tolerance of inf marks an alpha on the way to another: one sweep and no certificate. `s` and `gradient` are those
+    of the null model, and `weights` the groups' strengths at an alpha of 1. Coefficients go to the rows of `W`, and to
+    `report` gap, violation, objective and number of certificates. Returns how many alphas took no more than
+    `max_sweeps` sweeps each.
     """
     v, last, point = np.zeros(gradient.shape[0]), np.zeros(gradient.shape[0]), s.copy()
     old, before, c = np.zeros(gradient.shape[0]), s.copy(), np.zeros(gradient.shape[0])
@@ -458,7 +483,8 @@ def group_path(groups, memory, s, gradient, null_gap, alphas, tols, weights, max
                 memory.gradient[m] = gradient[m]
             for g in range(weights.shape[0]):
                 memory.last[g] = 0
-        admit(memory, groups, s, strengths, chosen, _SHARE, norms)
+        look = tols[k] < np.inf or k % _LOOKS == 0
+        admit(memory, groups, s, strengths, chosen, _SHARE if look else 0.0, norms)
         target, sweeps, done = tols[k] * null_gap, 0, False
         while not done:
             active, moved = np.flatnonzero(chosen), 0.0
@@ -475,6 +501,8 @@ def group_path(groups, memory, s, gradient, null_gap, alphas, tols, weights, max
                 sweeps += 1
                 if rate * moved <= _EARLY * target:
                     break
+            if target == np.inf:
+                break
             gap, violation, objective, fresh = certify_point(memory, groups, v, s, strengths, chosen)
             report[k, 0], report[k, 1], report[k, 2] = gap, violation, objective
             report[k, 3] += 1.0
@@ -489,6 +517,6 @@ def group_path(groups, memory, s, gradient, null_gap, alphas, tols, weights, max
 
 def group_path_kernel():
     """`group_path`, compiled."""
-    own = (dots, sweep, measure_columns, rotate_group, remember, bound_norms, know_gradients)
+    own = (dots, sweep, bound_columns, measure_columns, rotate_group, remember, bound_norms, know_gradients)
     own += (admit, certify_point, stretch, leap, tell)
     return specialize(group_path, fastmath=("reassoc", "contract"), **{leaf.__name__: leaf for leaf in own})

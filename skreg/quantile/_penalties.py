@@ -83,7 +83,7 @@ class GroupedPenalty:
         self.weights = group_weights(model.group_weights, groups)
         self.fitted: dict[str, Any] = {
             "groups_": np.array(groups.names, dtype=object),
-            "group_columns_": [groups.columns(g).copy() for g in range(len(groups))],
+            "group_columns_": groups.all_columns(),
         }
 
     def fit(self, X, y, levels, weight, *, weights, lower, upper, **settings):

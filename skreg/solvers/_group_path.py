@@ -11,8 +11,7 @@ from skreg.solvers._block_descent import group_layout
 _SWEEPS = 500  # most sweeps for one strength before the general solver is called for
 _FINEST = 1e-10  # tolerance below which sweeps alone are slow
 _WIDEST = 32  # width of a group above which matrix products make up for their overhead
-_STAGE = 1.35  # ratio of the strengths by which a single problem is approached
-_STAGE_TOL = 5e-2  # relative gap on the way
+_STAGE = 1.2  # ratio of the strengths by which a single problem is approached
 _POINTS = 64  # points at which gradients are remembered
 
 
@@ -61,12 +60,12 @@ def solve_path(problems, state, tols):
 
 
 def solve_alone(problem, state, tol, top):
-    """Solution of one problem by way of larger strengths below `top`, solved loosely; None where that fails."""
+    """Solution of one problem by way of larger strengths below `top`, one sweep each; None where that fails."""
     alpha = problem.pen.alpha
     stages = max(int(np.log(top / alpha) / np.log(_STAGE)), 0) if 0 < alpha < top else 0
     pens = [problem.pen._replace(alpha=float(a)) for a in np.geomspace(top, alpha, stages + 2)[1:]]
     problems = [type(problem)(problem.data, problem.penalty, pen) for pen in pens]
-    solutions = solve_path(problems, state, np.append(np.full(stages, max(tol, _STAGE_TOL)), tol))
+    solutions = solve_path(problems, state, np.append(np.full(stages, np.inf), tol))
     return solutions[-1] if len(solutions) == len(problems) else None
 
 
@@ -88,4 +87,5 @@ def _memory(data, pen):
     n_groups, p, n, square = pen.label.max() + 1, data.n_coordinates, len(data.y), (_POINTS, _POINTS)
     points, products, against = np.empty((_POINTS, n)), np.empty(square), np.empty(_POINTS)
     known = np.full((2, n_groups), -1)
-    return Memory(points, products, against, np.zeros(1, dtype=np.int64), np.empty(n), *known, *np.zeros((2, p)))
+    count, asks = np.zeros(1, dtype=np.int64), np.zeros(n_groups, dtype=np.int64)
+    return Memory(points, products, against, count, np.empty(n), asks, *known, *np.zeros((2, p)))

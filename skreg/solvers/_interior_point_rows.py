@@ -15,6 +15,7 @@ class DenseRows:
     """Rows of one matrix Z of shape (n_rows, n_coef), the same at every level; the first column may be ones."""
 
     coupled = False
+    is_sparse = False
 
     def __init__(self, Z, xp=np, intercept=False):
         self.Z, self.xp, self.intercept = Z, xp, intercept
@@ -94,7 +95,7 @@ class DesignRows:
     coupled = False
 
     def __init__(self, design, means, intercept, columns=None):
-        self.design, self.means, self.intercept = design, means, intercept
+        self.design, self.means, self.intercept, self.is_sparse = design, means, intercept, design.is_sparse
         whole = columns is None or len(columns) == design.n_features
         self._columns = np.arange(design.n_features) if whole else columns
         self._read = None if whole else columns

@@ -5,6 +5,7 @@ and gives the blocks of its weighted cross products, one a level, and one for ea
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -131,6 +132,10 @@ class DesignRows:
 
     def norms(self):
         """Lengths of the rows."""
+        return self._norms
+
+    @cached_property
+    def _norms(self):
         X = self.design.X
         scale = np.ones(self.design.n_features) if self.design.scale is None else self.design.scale
         weight, means = np.zeros(self.design.n_features), self.means

@@ -119,7 +119,7 @@ class ByLoops:
     def step(self, point, Q, target, across):
         """See `ByArrays`."""
         m = len(Q)
-        step = RowStep(*(np.empty_like(Q) for _ in range(3)), np.empty((m, 1)), np.empty((m, 1)))
+        step = RowStep(np.empty_like(Q), np.empty_like(Q), np.empty_like(Q), np.empty((m, 1)), np.empty((m, 1)))
         ru, rv, g, _ = target
         _compiled(loops.row_step)(point.u, point.v, point.zu, point.zv, Q, ru, rv, g, across, *step)
         return step

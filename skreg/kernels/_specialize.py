@@ -31,6 +31,11 @@ def is_little(cells):
     return cells <= LITTLE
 
 
+def is_loaded_or_pays(cells):
+    """Whether to use compiled loops on so many numbers: where they are not little, or numba is at hand anyway."""
+    return bool(_COMPILED) or not is_little(cells)
+
+
 def is_soon_done(cells, steps):
     """Whether to leave the next `steps` of a loop to the interpreter; `cells` is the size of the problem's data."""
     global _steps

@@ -30,6 +30,9 @@ import numpy as np
 from scipy.linalg.lapack import dtrtri
 
 from skreg._backend import is_singular, raising_singular
+from skreg.kernels._interior_point import factor_blocks, solve_blocks, solve_factored
+from skreg.kernels._specialize import is_loaded_or_pays, specialize
+from skreg.solvers._interior_point_steps import row_steps
 
 HUGE = 1e200  # weight that no residual can pay for
 _BACK = 0.99995  # share of the way to the boundary
@@ -37,7 +40,6 @@ _RIDGES = (1e-14, 1e-12, 1e-10, 1e-8, 1e-6)  # relative additions to the diagona
 _REFINEMENTS = 2
 _LARGE = 48  # size of a triangular matrix from which its own inverse pays
 _STALLED = 1e-10  # length of a step below which there is no progress
-_TINY = 1e-300  # in place of slacks that are zero in floating point
 _INFEASIBLE = 1e-8  # what infeasibilities may change of the objective, relative, where `tol` is less
 _PATIENCE = 15  # steps in which the gap must have halved
 
@@ -70,13 +72,11 @@ class Point:
 
 
 class Step(NamedTuple):
-    """A direction for each part of a `Point`; zu moves by -d, zv by d."""
+    """A direction for b and nu of a `Point`, and for its rows; there zu moves by -d, zv by d."""
 
     b: Any
-    u: Any
-    v: Any
-    d: Any
     nu: Any
+    rows: Any
 
 
 def interior_point(rows, y, high, low, smooth, *, scale=1.0, tol=1e-8, max_iter=100, point=None, xp):
@@ -108,15 +108,15 @@ def interior_point(rows, y, high, low, smooth, *, scale=1.0, tol=1e-8, max_iter=
     """
     point = _start(rows, y, high, low, smooth, xp) if point is None else point
     point.converged = False
+    steps = row_steps(point, point.b.shape[1], xp)
     coupled, seen = rows.coupled, []
     for _ in range(max_iter):
-        r = y - rows.apply(point.b)
-        primal = r - point.u + point.v
+        primal, gap, by_primal = steps.primal_gap(point, y - rows.apply(point.b))
         dual = rows.adjoint(point.d) - smooth.ridge * (point.b - smooth.centre)
         if smooth.equality is not None:
             dual = dual - smooth.equality * point.nu
-        gap = _sum(point.u * point.zu, xp) + _sum(point.v * point.zv, xp)
-        excess = _infeasibility(point, primal, dual, scale, xp)
+        by_dual = _sum((xp.abs(point.b) + 1.0) * xp.abs(dual), xp)
+        excess = float(xp.max((by_primal + by_dual) / scale))  # what infeasibilities can change of the objective
         point.gap = float(xp.max(gap / scale))
         if point.gap <= tol and excess <= max(_INFEASIBLE, 0.1 * tol):
             point.converged = True
@@ -125,13 +125,16 @@ def interior_point(rows, y, high, low, smooth, *, scale=1.0, tol=1e-8, max_iter=
         if len(seen) > _PATIENCE and min(seen[-_PATIENCE:]) > 0.5 * min(seen[:-_PATIENCE]):
             break
         try:
-            step, length_p, length_d = _predict_and_correct(rows, point, smooth, primal, dual, gap, coupled, xp)
+            moves = _predict_and_correct(rows, point, smooth, primal, dual, gap, coupled, steps, xp)
         except FloatingPointError:  # too close to the boundary for the digits there are
             break
+        step, length_p, length_d = moves
         shortest = float(xp.min(xp.minimum(length_p, length_d)))
         if not shortest > _STALLED:
             break
-        _move(point, step, length_p, length_d, xp)
+        point.b = point.b + length_p * step.b
+        point.nu = point.nu + length_d * step.nu
+        steps.move(point, step.rows, length_p, length_d)
         point.n_iter += 1
     return point
 
@@ -161,46 +164,42 @@ def _start(rows, y, high, low, smooth, xp):
     return Point(b, u, v, d, zu, zv, nu)
 
 
-def _predict_and_correct(rows, point, smooth, primal, dual, gap, coupled, xp):
+def _predict_and_correct(rows, point, smooth, primal, dual, gap, coupled, steps, xp):
     """Mehrotra's step: Newton's towards zero gap tells how far to aim, and corrects for its curvature."""
-    u, v, zu, zv = point.u, point.v, point.zu, point.zv
-    Q = 1.0 / (u / zu + v / zv)
+    Q = steps.weights(point)
     blocks, links = rows.gram(Q)
     solve = factorise(blocks, links, smooth.ridge, xp)
-    newton = _direction(rows, point, smooth, Q, solve, primal, dual, -u * zu, -v * zv, xp)
-    length_p, length_d = _lengths(point, newton, smooth, coupled, xp)
-    aimed = _sum((u + length_p * newton.u) * (zu - length_d * newton.d), xp)
-    aimed = aimed + _sum((v + length_p * newton.v) * (zv + length_d * newton.d), xp)
+    newton = _direction(rows, point, smooth, Q, solve, dual, steps.target(point, Q, primal), steps, xp)
+    length_p, length_d = _lengths(newton, smooth, coupled, xp)
+    aimed = steps.gap_ahead(point, newton.rows, length_p, length_d)
+    n_levels, n_rows = Q.shape
     if coupled:
         aimed, gap = xp.sum(aimed), xp.sum(gap)
-        mu = gap / (2.0 * u.shape[0] * u.shape[1]) * (aimed / gap) ** 3
+        mu = gap / (2.0 * n_levels * n_rows) * (aimed / gap) ** 3
     else:
-        mu = gap / (2.0 * u.shape[1]) * (aimed / gap) ** 3
-    ru = mu - u * zu + newton.u * newton.d
-    rv = mu - v * zv - newton.v * newton.d
-    step = _direction(rows, point, smooth, Q, solve, primal, dual, ru, rv, xp)
-    return step, *_lengths(point, step, smooth, coupled, xp)
+        mu = gap / (2.0 * n_rows) * (aimed / gap) ** 3
+    target = steps.target(point, Q, primal, mu, newton.rows)
+    step = _direction(rows, point, smooth, Q, solve, dual, target, steps, xp)
+    return step, *_lengths(step, smooth, coupled, xp)
 
 
-def _direction(rows, point, smooth, Q, solve, primal, dual, ru, rv, xp):
+def _direction(rows, point, smooth, Q, solve, dual, target, steps, xp):
     """Newton's step that brings u zu + ru and v zv + rv to first order, and ends the infeasibilities."""
-    g = ru / point.zu - rv / point.zv - primal
-    b = solve(dual - rows.adjoint(Q * g))
+    b = solve(dual - rows.adjoint(target.pulled))
     nu = xp.zeros_like(point.nu)
     if smooth.equality is not None:
         across = solve(xp.zeros_like(b) + smooth.equality)
         missing = smooth.total - _sum(point.b * smooth.equality, xp)
         nu = (_sum(b * smooth.equality, xp) - missing) / _sum(across * smooth.equality, xp)
         b = b - across * nu
-    d = -Q * (rows.apply(b) + g)
-    return Step(b, (ru + point.u * d) / point.zu, (rv - point.v * d) / point.zv, d, nu)
+    if not bool(xp.all(xp.isfinite(b))):
+        raise FloatingPointError("the step is not finite")
+    return Step(b, nu, steps.step(point, Q, target, rows.apply(b)))
 
 
-def _lengths(point, step, smooth, coupled, xp):
+def _lengths(step, smooth, coupled, xp):
     """Longest primal and dual steps, one a level, that keep u, v, zu and zv positive; alike where ridge ties them."""
-    u, v = (xp.maximum(part, _TINY + xp.zeros_like(part)) for part in (point.u, point.v))  # y = 0, forecast exactly
-    fastest_p = xp.maximum(_max(-step.u / u, xp), _max(-step.v / v, xp))
-    fastest_d = xp.maximum(_max(step.d / point.zu, xp), _max(-step.d / point.zv, xp))
+    fastest_p, fastest_d = step.rows.fastest_p, step.rows.fastest_d
     if coupled:
         fastest_p = xp.zeros_like(fastest_p) + xp.max(fastest_p)
         fastest_d = xp.zeros_like(fastest_d) + xp.max(fastest_d)
@@ -210,29 +209,8 @@ def _lengths(point, step, smooth, coupled, xp):
     return _BACK / xp.maximum(fastest_p, _BACK * one), _BACK / xp.maximum(fastest_d, _BACK * one)
 
 
-def _move(point, step, length_p, length_d, xp):
-    point.b = point.b + length_p * step.b
-    point.u = point.u + length_p * step.u
-    point.v = point.v + length_p * step.v
-    point.d = point.d + length_d * step.d
-    point.nu = point.nu + length_d * step.nu
-    point.zu = point.zu - length_d * step.d
-    point.zv = point.zv + length_d * step.d
-
-
-def _infeasibility(point, primal, dual, scale, xp):
-    """What the infeasibilities can change of the objective, relative to `scale`."""
-    by_primal = _sum(xp.abs(point.d * primal), xp)
-    by_dual = _sum((xp.abs(point.b) + 1.0) * xp.abs(dual), xp)
-    return float(xp.max((by_primal + by_dual) / scale))
-
-
 def _sum(a, xp):
     return xp.sum(a, axis=1, keepdims=True)
-
-
-def _max(a, xp):
-    return xp.max(a, axis=1, keepdims=True)
 
 
 def factorise(blocks, links, ridge, xp):
@@ -262,6 +240,8 @@ def factorise(blocks, links, ridge, xp):
     blocks = blocks / root[:, :, None] / root[:, None, :]
     if links is not None:
         links = links / root[:-1, :, None] / root[1:, None, :]
+    if xp is np and n_coef < _LARGE and is_loaded_or_pays(blocks.size * n_coef):
+        return _factorise_by_loops(blocks, links, root)
     for extra in _RIDGES:
         inverses = _inverse_factors(blocks + extra * eye, links, xp)
         if inverses is not None:
@@ -277,6 +257,20 @@ def factorise(blocks, links, ridge, xp):
         return x / root
 
     return solve
+
+
+def _factorise_by_loops(blocks, links, root):
+    """The solver of `factorise` for small blocks, by compiled loops."""
+    links = blocks[:0] if links is None else np.ascontiguousarray(links)
+    factors, across = np.empty(blocks.shape), np.empty(links.shape)
+    factor, options = specialize(factor_blocks, fastmath=("reassoc", "contract")), dict(solve_factored=solve_factored)
+    for extra in _RIDGES:
+        if factor(blocks, links, extra, factors, across):
+            break
+    else:
+        raise FloatingPointError("the normal equations are not finite")
+    solve = specialize(solve_blocks, fastmath=("reassoc", "contract"), **options)
+    return lambda rhs: solve(blocks, links, factors, across, root, rhs, _REFINEMENTS)
 
 
 def _inverse_factors(blocks, links, xp):

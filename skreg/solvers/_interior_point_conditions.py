@@ -18,7 +18,8 @@ from skreg.solvers._interior_point import HUGE
 _MARGIN = 1e-11  # distance kept between neighbours by intercepts, against rounding in predictions
 _CROSSING = 1e-12  # distance below which neighbours with a margin cross
 _ROUNDING = 1e-10  # distance below zero at which neighbours without a margin cross
-_CUTS = 3  # rows that join in one round, over the number of coefficients
+_CUTS = 3  # rows that join in one round, over the number of coefficients, at most
+_NEAR = 1  # rows that join because they may be next, over the number of coefficients
 
 
 class Pairs(NamedTuple):
@@ -81,17 +82,28 @@ class OnRows(_Conditions):
     def __init__(self, problem, n_levels):
         super().__init__(problem, n_levels)
         self.points: list[Any] = [np.zeros((0, self.n_coef))] * (n_levels - 1)
+        self.taken: list[Any] = [np.zeros(0, dtype=int)] * (n_levels - 1)
 
     def grow(self, B):
-        """Add the rows on which neighbours cross, the worst first; returns whether there were any."""
-        problem, any_new = self.problem, False
+        """Add the rows on which neighbours cross, the worst first, and those on which they are next to crossing.
+
+        Returns whether there were any of the first kind.
+        """
+        problem = self.problem
         gaps = to_numpy(problem.rows.apply(problem.on_device(np.diff(B, axis=0))))
+        if not np.any(gaps < self.least):
+            return False
+        any_new = False
         for k, gap in enumerate(gaps):
-            rows = np.flatnonzero(gap < self.least)
-            rows = rows[np.argsort(gap[rows])[: _CUTS * self.n_coef]]
-            if len(rows):
+            gap[self.taken[k]] = np.inf
+            n_crossed = int(np.sum(gap < self.least))
+            n_more = min(n_crossed + _NEAR * self.n_coef, _CUTS * self.n_coef, len(gap) - len(self.taken[k]))
+            if n_more and (n_crossed or not len(self.taken[k])):
+                rows = np.argpartition(gap, n_more - 1)[:n_more]
                 new = to_numpy(problem.rows.take(problem.on_device(rows)))
-                self.points[k], any_new = np.concatenate([self.points[k], new]), True
+                self.points[k] = np.concatenate([self.points[k], new])
+                self.taken[k] = np.concatenate([self.taken[k], rows])
+            any_new |= n_crossed > 0
         return any_new
 
     def pairs(self):

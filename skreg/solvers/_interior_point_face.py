@@ -9,10 +9,9 @@ are linear:
 with a row of A for each zero residual, binding condition and equality, restricted to coefficients off their kinks.
 """
 
-import warnings
-
 import numpy as np
-from scipy.linalg import LinAlgWarning, lstsq, solve
+from scipy.linalg import lstsq
+from scipy.linalg.lapack import dgecon, dgetrf, dgetrs
 
 from skreg._backend import to_numpy
 
@@ -108,12 +107,11 @@ def solve_on_face(A, bend, slopes, left, refinements=1):
     system[:n, n:] = -A.T
     system[n:, :n] = A
     rhs = np.append(slopes, left)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", LinAlgWarning)
-        try:
-            x = solve(system, rhs, check_finite=False)
-            for _ in range(refinements):
-                x = x + solve(system, rhs - system @ x, check_finite=False)
-        except (np.linalg.LinAlgError, LinAlgWarning):
-            x = lstsq(system, rhs, cond=_SINGULAR, check_finite=False)[0]
+    factor, pivots, failed = dgetrf(system)
+    if failed or not dgecon(factor, np.abs(system).sum(axis=0).max())[0] > np.finfo(float).eps:
+        x = lstsq(system, rhs, cond=_SINGULAR, check_finite=False)[0]
+        return x[:n], x[n:]
+    x = dgetrs(factor, pivots, rhs)[0]
+    for _ in range(refinements):
+        x = x + dgetrs(factor, pivots, rhs - system @ x)[0]
     return x[:n], x[n:]

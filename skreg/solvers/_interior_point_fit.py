@@ -17,13 +17,15 @@ import scipy.sparse as sp
 
 from skreg._backend import get_namespace_and_device, is_numpy, move_to, to_numpy
 from skreg._design import as_design
-from skreg.solvers._interior_point_level import ROUGH, solve_level
+from skreg.solvers._interior_point_level import ROUGH, solve_level, solve_levels
 from skreg.solvers._interior_point_problem import QuantileProblem, certified
 from skreg.solvers._interior_point_rows import DenseRows, DesignRows
 from skreg.solvers._interior_point_subset import is_tall, solve_tall
 from skreg.solvers._interior_point_wide import is_wide, solve_wide
 
 _OPTIMAL = 1e-13  # violation, over the loss's slope, that rounding may leave at the null model
+_SEVERAL = 3  # levels from which small problems are solved together
+_SMALL = 2**15  # numbers in the rows of a small problem
 _CONSTANT = 1e-28  # variance over mean square below which a column is constant but for rounding
 
 
@@ -106,12 +108,28 @@ def solve_apart(model, levels, tol, max_iter):
     mean_levels = levels if levels.ndim == 1 else levels.mean(axis=1)
     first = int(np.argmin(np.abs(mean_levels - 0.5)))
     solutions: list[Any] = [None] * len(levels)
+    if _at_once(model, levels, tol):
+        problems = [model.problem(level) for level in levels]
+        solutions = [model.null_solution(*pair) for pair in zip(problems, levels)]
+        left = [k for k, solution in enumerate(solutions) if solution is None]
+        for k, solution in zip(left, solve_levels([problems[k] for k in left], tol, max_iter) if left else []):
+            solutions[k] = solution
     for k in [*range(first, len(levels)), *range(first - 1, -1, -1)]:
+        if solutions[k] is not None:
+            continue
         neighbour = solutions[k - 1] if k > first else solutions[k + 1] if k < first else None
         start = None if neighbour is None else neighbour.coef
         problem = model.problem(levels[k])
         solutions[k] = model.null_solution(problem, levels[k]) or solve_problem(problem, start, tol, max_iter)
     return solutions
+
+
+def _at_once(model, levels, tol):
+    """Whether to solve all levels in one go: where calls of functions would cost more than the work."""
+    problem = model.problem(levels[0])
+    if len(levels) < _SEVERAL or is_wide(problem) or tol >= ROUGH or problem.rows.is_sparse:
+        return False
+    return problem.n_rows * problem.n_coef <= _SMALL
 
 
 def solve_problem(problem, b=None, tol=1e-6, max_iter=200):

@@ -20,6 +20,7 @@ from skreg.solvers._interior_point_subset import globs, pilot_size
 from skreg.solvers._interior_point_vertex import closeness
 
 _GAPS = 1e-10, 1e-13  # at which the optimum on the face is tried
+_ROUGH = 1e-3  # at which it is asked whether conditions are missing
 _EXACT = 1e-12  # gap that rounding leaves in a sum over levels
 _MAX_ROUNDS = 60
 _SPARE = 2  # rows kept for each level, over those of a pilot
@@ -72,11 +73,13 @@ def solve_joint(problems, apart, box, tol, max_iter):
     for _ in range(_MAX_ROUNDS):
         solutions, n_more = _solve_round(joint, tol, max_iter)
         n_iter += n_more
+        if solutions is None:
+            continue
         solutions = [s._replace(n_iter=n_iter if k == 0 else 0) for k, s in enumerate(solutions)]
         mended = _mend(joint, solutions)
         if not conditions.grow(np.stack([s.coef for s in solutions])) and not mended:
             return solutions
-    return [s._replace(gap=np.inf) for s in solutions]
+    return [s._replace(gap=np.inf) for s in solutions or apart]
 
 
 def _bands(problems, apart):
@@ -105,26 +108,34 @@ def _mend(joint, solutions):
 
 
 def _solve_round(joint, tol, max_iter):
-    """Solve with the conditions and rows at hand; returns the certified solutions and the number of iterations."""
+    """Solve with the conditions and rows at hand; returns the certified solutions and the number of iterations.
+
+    None in place of solutions where a rough one breaks conditions that are missing, which are added.
+    """
     problems = joint.problems
     first, extra = problems[0], joint.conditions.extra
     rows, y, high, low, places = _stacked(joint)
     scale = sum(p.scale for p in problems) / len(problems)
     smooth = _widened_smooth(first, extra)
     point: Any = None
-    exact, inside = [], []
-    for gap in (min(tol, _GAPS[0]), _GAPS[1]):
+    best: Any = None
+    for gap in (_ROUGH, min(tol, _GAPS[0]), _GAPS[1]):
         left = max_iter - (0 if point is None else point.n_iter)
         point = interior_point(
             rows, y, high, low, smooth, scale=scale, tol=gap, max_iter=left, point=point, xp=first.xp
         )
+        inside = to_numpy(point.b)[:, : first.n_coef]
+        if gap == _ROUGH:
+            if joint.conditions.grow(inside):
+                return None, point.n_iter
+            continue
         found = _found(joint, point, closeness(point, high, low), rows.ahead.shape[1], places)
-        exact += [_certified(joint, near) for near in (_refined(joint, found), found) if near is not None]
-        inside.append(_certified(joint, found._replace(B=to_numpy(point.b)[:, : first.n_coef])))
-        if min(map(_gap, exact)) <= _EXACT:
+        for near in (_refined(joint, found), found, found._replace(B=inside)):
+            if near is not None and (best is None or _gap(best) > _EXACT):
+                best = min(filter(None, (best, _certified(joint, near))), key=_gap)
+        if _gap(best) <= _EXACT:
             break
-    best = min(exact, key=_gap)
-    return best if _gap(best) <= tol else min(best, *inside, key=_gap), point.n_iter
+    return best, point.n_iter
 
 
 def _gap(solutions):

@@ -1,11 +1,12 @@
 """One quantile problem from its data to its certified solution: interior point, then the vertex."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from skreg._backend import to_numpy
-from skreg.solvers._interior_point import interior_point
+from skreg.solvers._interior_point import Point, interior_point
 from skreg.solvers._interior_point_face import refine
 from skreg.solvers._interior_point_problem import augmented, certified
 from skreg.solvers._interior_point_vertex import closeness, vertex
@@ -48,6 +49,40 @@ def solve_level(problem, tol=1e-6, max_iter=100):
     inside = _inside(problem, point, high, low)
     solution = _on_face(problem, point, high, low) if tol < ROUGH else None
     return inside if solution is None or inside.gap < solution.gap else solution
+
+
+def solve_levels(problems, tol=1e-6, max_iter=100):
+    """Solve problems that differ in nothing but their levels, all at once.
+
+    Parameters
+    ----------
+    problems : list of QuantileProblem
+        One a level.
+    tol, max_iter : as in `solve_level`
+
+    Returns
+    -------
+    solutions : list
+        Exact solutions, of which the first has the iterations of all; None where one was not found in this way.
+    """
+    first, xp = problems[0], problems[0].xp
+    few = replace(first, rows=first.rows.dense())
+    parts = [augmented(few, y=p.y, high=p.high, low=p.low) for p in problems]
+    y, high, low = (xp.concat([part[i] for part in parts]) for i in (1, 2, 3))
+    scale = first.on_device(np.array([[p.scale] for p in problems]))
+    point = interior_point(
+        parts[0][0], y, high, low, few.smooth, scale=scale, tol=min(tol, _GAPS[0]), max_iter=max_iter, xp=xp
+    )
+    finish = _on_face if np.any(first.ridge) else _at_vertex
+    arrays = [(k, getattr(point, k)) for k in ("b", "u", "v", "d", "zu", "zv", "nu")]
+    solutions: list[Any] = []
+    for k, problem in enumerate(problems):
+        n_iter = 0 if k else point.n_iter
+        own = Point(**{name: array[k : k + 1, ...] for name, array in arrays}, n_iter=n_iter)
+        problem = replace(problem, rows=few.rows)
+        solution = finish(problem, own, high[k : k + 1, ...], low[k : k + 1, ...])
+        solutions.append(solution if solution is not None and solution.exact else None)
+    return solutions
 
 
 def _at_vertex(problem, point, high, low):

@@ -5,6 +5,7 @@ and gives the blocks of its weighted cross products, one a level, and one for ea
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ class DenseRows:
     """Rows of one matrix Z of shape (n_rows, n_coef), the same at every level; the first column may be ones."""
 
     coupled = False
+    is_sparse = False
 
     def __init__(self, Z, xp=np, intercept=False):
         self.Z, self.xp, self.intercept = Z, xp, intercept
@@ -94,7 +96,7 @@ class DesignRows:
     coupled = False
 
     def __init__(self, design, means, intercept, columns=None):
-        self.design, self.means, self.intercept = design, means, intercept
+        self.design, self.means, self.intercept, self.is_sparse = design, means, intercept, design.is_sparse
         whole = columns is None or len(columns) == design.n_features
         self._columns = np.arange(design.n_features) if whole else columns
         self._read = None if whole else columns
@@ -130,6 +132,10 @@ class DesignRows:
 
     def norms(self):
         """Lengths of the rows."""
+        return self._norms
+
+    @cached_property
+    def _norms(self):
         X = self.design.X
         scale = np.ones(self.design.n_features) if self.design.scale is None else self.design.scale
         weight, means = np.zeros(self.design.n_features), self.means

@@ -5,8 +5,8 @@ B = Z[E, A], its inverse M, weights u and signs s of the coefficients, and the s
 
     d_E = M' (alpha s_A u_A - Z[N, A]' d_N),        d_N at the ends that the residuals' signs tell
 
-so that it falls by q = M' (s_A u_A), and the slopes Z'd by g = Z[E]' q, for each unit by which alpha falls. Until a row of
-E reaches an end, or the slope of a column its strength alpha u_j, the coefficients stay as they are. There that row
+so that it falls by q = M' (s_A u_A), and the slopes Z'd by g = Z[E]' q, for each unit by which alpha falls. Until a row
+of E reaches an end, or the slope of a column its strength alpha u_j, the coefficients stay as they are. There that row
 leaves E, or that column enters A: the vertex moves along an edge of the optimal set until another row's residual is
 zero, which enters E, or a coefficient, which leaves A.
 """
@@ -51,7 +51,7 @@ class Vertex(NamedTuple):
 
 
 def combine(rows, index, weight, k, out, size):
-    """out = sum_e weight[e] rows[index[e], :size], four rows at a time."""
+    """Sum of weight[e] rows[index[e], :size] into `out`, four rows at a time."""
     for j in range(size):
         out[j] = 0.0
     e = 0

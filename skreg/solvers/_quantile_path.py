@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from skreg._backend import to_numpy
 from skreg.solvers._interior_point_fit import solve_problem
 from skreg.solvers._interior_point_level import EXACT
 from skreg.solvers._interior_point_problem import certified
@@ -31,17 +32,16 @@ class Origin:
     is_vertex: bool  # as many zero residuals as coefficients, so that pivots can start there
 
     @classmethod
-    def of(cls, problem, tol=1e-6, max_iter=200):
-        """That of a problem of strength one."""
+    def of(cls, problem, null):
+        """That of a problem of strength one, whose null model is known."""
         free = np.flatnonzero((problem.l1 == 0) & (problem.ridge == 0))
         b = np.zeros(problem.n_coef)
-        if len(free):
-            few = solve_problem(problem.columns(problem.on_device(free)), None, tol, max_iter)
-            b[free], r, d = few.coef, few.residuals, few.dual
+        if len(free) == int(problem.rows.intercept):
+            b[free], d = null.intercept, null.dual
+            r = to_numpy(problem.y) - null.intercept
         else:
-            r = problem.residuals(b)
-            high, low = problem.host
-            d = np.where(r > 0, high, np.where(r < 0, -low, 0.5 * (high - low)))
+            few = solve_problem(problem.columns(problem.on_device(free)))
+            b[free], r, d = few.coef, few.residuals, few.dual
         ties = np.flatnonzero(r == 0)
         if len(ties) > len(free):
             d = _lasting(problem, d, ties, free)
@@ -69,8 +69,7 @@ def _lasting(problem, d, ties, free):
 
     high, low = problem.host
     d = d.copy()
-    Z = np.asarray(problem.on_device(ties))
-    Z = _host_rows(problem, ties)
+    Z = to_numpy(problem.rows.take(problem.on_device(ties)))
     rest = d.copy()
     rest[ties] = 0.0
     c, u = problem.adjoint(rest), problem.l1
@@ -107,31 +106,24 @@ def _lasting(problem, d, ties, free):
     return d
 
 
-def _host_rows(problem, rows):
-    from skreg._backend import to_numpy
-
-    return to_numpy(problem.rows.take(problem.on_device(rows)))
-
-
-def quantile_path(problem, alphas, tol=1e-6, max_iter=200, origin=None):
+def quantile_path(problem, origin, alphas, tol=1e-6, max_iter=200):
     """Yield the solutions for decreasing `alphas`, each from the one before.
 
     Parameters
     ----------
     problem : QuantileProblem
         The problem of strength one.
+    origin : Origin
+        Where its path begins.
     alphas : sequence of float
         Strengths, decreasing.
     tol, max_iter : as in `fit_quantiles`
-    origin : Origin, default=None
-        That of the problem, where it is known.
 
     Yields
     ------
     solution : QuantileSolution
         The solution at one strength; `n_iter` counts pivots, too.
     """
-    origin = Origin.of(problem, tol, max_iter) if origin is None else origin
     served = is_served(problem)
     pivots = solution = None
     if served and origin.is_vertex:

@@ -198,7 +198,7 @@ class Pivots:
     def _settle(self, renew):
         """Coefficients, residuals and dual point of the basis afresh; whether the basis could be inverted."""
         v = self._basis
-        k, w, alpha = v.counts[1], v.counts[0], v.alpha[0]
+        k, alpha = v.counts[1], v.alpha[0]
         E, A = v.E[:k], v.A[:k]
         columns = v.ZT[A]
         B = np.ascontiguousarray(columns[:, E].T)

@@ -18,6 +18,7 @@ import numpy as np
 from skreg.kernels._specialize import specialize
 
 DONE, GROW, REFACTOR, STUCK = range(4)
+_ERROR = 1e-7  # of what products with the inverse should be, beyond which it is computed afresh
 
 
 class Vertex(NamedTuple):
@@ -46,6 +47,7 @@ class Vertex(NamedTuple):
     column: np.ndarray  # (most,) work
     row: np.ndarray  # (most,) work
     rate: np.ndarray  # (n_rows,) work
+    order: np.ndarray  # (most,) 0, 1, ...
     counts: np.ndarray  # columns in Z, size of the basis, pivots, pivots in a row at one alpha
     alpha: np.ndarray  # (1,)
 
@@ -66,6 +68,12 @@ def combine(rows, index, weight, k, out, size):
         for j in range(size):
             out[j] += w0 * x0[j]
         e += 1
+
+
+def subtract(x, factor, y, size):
+    """Take `factor` times y from x."""
+    for j in range(size):
+        x[j] -= factor * y[j]
 
 
 def next_event(v, reach):
@@ -149,17 +157,11 @@ def exchange_row(v, e, i):
     k, M, t = v.counts[1], v.M, v.row
     for a in range(k):
         v.column[a] = v.Z[i, v.A[a]]
-    for c in range(k):
-        t[c] = 0.0
-    for a in range(k):
-        f = v.column[a]
-        for c in range(k):
-            t[c] += f * M[a, c]
+    combine(M, v.order, v.column, k, t, k)
     pivot = t[e]
     for a in range(k):
         f = M[a, e] / pivot
-        for c in range(k):
-            M[a, c] -= f * t[c]
+        subtract(M[a], f, t, k)
         M[a, e] = f
     f = v.q[e] / pivot
     for c in range(k):
@@ -178,9 +180,7 @@ def exchange_column(v, a, j, sign):
         M[a, c] /= pivot
     for other in range(k):
         if other != a:
-            f = h[other]
-            for c in range(k):
-                M[other, c] -= f * M[a, c]
+            subtract(M[other], h[other], M[a], k)
     v.A[a] = j
 
 
@@ -188,17 +188,13 @@ def border(v, i, j, sign):
     """Row i joins E and column j, whose product with M is in `v.column`, joins A."""
     k, M, h, t = v.counts[1], v.M, v.column, v.row
     schur = v.Z[i, j]
-    for c in range(k):
-        t[c] = 0.0
     for a in range(k):
-        f = v.Z[i, v.A[a]]
-        schur -= f * h[a]
-        for c in range(k):
-            t[c] += f * M[a, c]
+        v.move[a] = v.Z[i, v.A[a]]
+        schur -= v.move[a] * h[a]
+    combine(M, v.order, v.move, k, t, k)
     for a in range(k):
         f = h[a] / schur
-        for c in range(k):
-            M[a, c] += f * t[c]
+        subtract(M[a], -f, t, k)
         M[a, k] = -f
     f = (v.g[j] - sign * v.u[j]) / schur
     for c in range(k):
@@ -216,9 +212,7 @@ def shrink(v, e, a):
     pivot = M[a, e]
     for other in range(k):
         if other != a:
-            f = M[other, e] / pivot
-            for c in range(k):
-                M[other, c] -= f * M[a, c]
+            subtract(M[other], M[other, e] / pivot, M[a], k)
     f = v.q[e] / pivot
     for c in range(k):
         v.q[c] -= f * M[a, c]
@@ -247,10 +241,12 @@ def edge(v, kind, place):
     else:
         sign = 1.0 if place >= 0 else -1.0
         j = place if place >= 0 else -1 - place
+        for e in range(k):
+            v.row[e] = v.ZT[j, v.E[e]]
         for a in range(k):
-            dot = 0.0
+            dot, inverse = 0.0, v.M[a]
             for e in range(k):
-                dot += v.M[a, e] * v.Z[v.E[e], j]
+                dot += inverse[e] * v.row[e]
             v.column[a] = dot
             v.move[a] = -sign * dot
     error = 0.0
@@ -282,7 +278,7 @@ def follow_pivots(v, target, most_pivots):
         for a in range(k):
             j = v.A[a]
             error = max(error, abs(v.g[j] - v.sign[j] * v.u[j]) / (v.u[j] + 1e-3))
-        if error > 1e-8:
+        if error > _ERROR:
             return REFACTOR
         step, kind, place = next_event(v, v.alpha[0] - target)
         for e in range(k):
@@ -296,7 +292,7 @@ def follow_pivots(v, target, most_pivots):
         if kind == 2 and k == v.E.shape[0]:
             return GROW
         sign, error = edge(v, kind, place)
-        if error > 1e-8:
+        if error > _ERROR:
             return REFACTOR
         length, met, where = first_zero(v)
         if met == 0:
@@ -334,6 +330,6 @@ def follow_pivots(v, target, most_pivots):
 
 def pivots():
     """`follow_pivots`, compiled."""
-    own = [combine, next_event, lift, first_zero, exchange_row, exchange_column, border, shrink, edge]
+    own = [combine, subtract, next_event, lift, first_zero, exchange_row, exchange_column, border, shrink, edge]
     leaves = {leaf.__name__: leaf for leaf in own}
     return specialize(follow_pivots, fastmath=("reassoc", "contract"), **leaves)

@@ -13,7 +13,7 @@ from scipy.linalg import qr
 from skreg.kernels._quantile_pivots import DONE, GROW, REFACTOR, Vertex, pivots
 from skreg.solvers._interior_point_problem import certified
 
-_SMALL = 2_000_000  # numbers in the data up to which all columns are in sight
+_SMALL = 200_000  # numbers in the data up to which all columns are in sight
 _NEAR = 0.85  # share of the slope that a column must have to be out of sight, by the strong rule, to come into sight
 _WIDER = 0.6  # the same, for the columns that then come along
 _MOST = 10  # pivots for each basic row, in one interval, after which to give up
@@ -83,6 +83,7 @@ class Pivots:
             self._basis = kept
             ratio = np.abs(self.slopes) / np.maximum(self.problem.l1, 1e-300)
             missing |= ratio >= np.quantile(ratio[missing], 0.25)
+            missing[self.sight] = True
             self._show(missing)
         return None
 
@@ -104,12 +105,11 @@ class Pivots:
             self._show(wider)
 
     def _show(self, columns):
-        """Have these columns in sight, too."""
-        if isinstance(self._basis, Vertex):
-            self._basis = self._saved()
-        seen = np.zeros(self.problem.n_coef, dtype=bool)
-        seen[self.sight] = True
-        self.sight = np.flatnonzero(seen | columns)
+        """Have these columns in sight, and those of the basis."""
+        self._basis = self._saved()
+        seen = columns.copy()
+        seen[self._basis[1]] = True
+        self.sight = np.flatnonzero(seen)
         self._build()
 
     def _saved(self):
@@ -129,7 +129,7 @@ class Pivots:
         rows, columns, side, sign, M = self._saved()
         n, w, k = problem.n_rows, len(sight), len(rows)
         most = min(max(room, k + _ROOM), n)
-        if old is not None and old.counts[0] == w:
+        if old is not None:  # with the same columns in sight
             Z, ZT = old.Z, old.ZT
         else:
             Z = np.ascontiguousarray(_block(problem, sight))
@@ -167,6 +167,7 @@ class Pivots:
             np.zeros(w),
             shifts,
             *work,
+            np.arange(most),
             np.array([w, k, 0, 0]),
             np.array([self.alpha]),
         )
@@ -211,7 +212,9 @@ class Pivots:
 
         def refined(inverse, matrix, rhs):
             x = inverse @ rhs
-            return x + inverse @ (rhs - matrix @ x)
+            for _ in range(2):
+                x += inverse @ (rhs - matrix @ x)
+            return x
 
         y = self.problem.y
         v.b[:] = 0.0

@@ -10,11 +10,11 @@ import numpy as np
 
 from skreg._backend import to_numpy
 from skreg.solvers._interior_point_fit import solve_problem
-from skreg.solvers._interior_point_level import EXACT
 from skreg.solvers._interior_point_problem import certified
 from skreg.solvers._quantile_pivots import Pivots, is_served
 
 _EMPTY = 1e-13  # share of alpha_max by which rounding may leave an alpha below it
+_CLOSE = 1e-12  # gap of a vertex, beyond which its problem is solved anew
 _FIRST = 50  # columns that the linear program of alpha_max begins with
 _VIOLATED = 1e-10  # of a slope's bound, beyond which a column joins that program
 _ROUNDS = 100
@@ -124,7 +124,7 @@ def quantile_path(problem, origin, alphas, tol=1e-6, max_iter=200):
     solution : QuantileSolution
         The solution at one strength; `n_iter` counts pivots, too.
     """
-    served = is_served(problem)
+    served = is_served(problem, len(alphas))
     pivots = solution = None
     if served and origin.is_vertex:
         rows, columns = np.flatnonzero(origin.r == 0), np.flatnonzero(problem.l1 == 0)
@@ -141,7 +141,7 @@ def quantile_path(problem, origin, alphas, tol=1e-6, max_iter=200):
             found = pivots.follow(alpha)
             if found is not None:
                 found = found._replace(n_iter=pivots.n_pivots - before)
-        if found is None or found.gap > EXACT:
+        if found is None or found.gap > _CLOSE:
             found = solve_problem(posed, None if solution is None else solution.coef, tol, max_iter)
             pivots = Pivots.at(problem, alpha, found) if served and found.exact else None
         solution = found

@@ -6,6 +6,7 @@ made again with these.
 """
 
 from dataclasses import replace
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.linalg import qr
@@ -16,24 +17,41 @@ from skreg.solvers._interior_point_problem import certified
 _SMALL = 200_000  # numbers in the data up to which all columns are in sight
 _NEAR = 0.85  # share of the slope that a column must have to be out of sight, by the strong rule, to come into sight
 _WIDER = 0.6  # the same, for the columns that then come along
-_MOST = 10  # pivots for each basic row, in one interval, after which to give up
+_MOST = 10  # pivots for each row, in one interval, after which to give up
 _ROOM = 64
 _INSIDE = 1e-9  # of a row's weight: how far the dual point of a vertex may be out of its box
 _TRIES = 10  # how often columns may come to be missing in one interval
 _RANK = 1e-9
+_ROWS = 100  # rows for each strength up to which pivots pay
+_TALL = 2  # rows for each column, up to which they pay as well
 
 
-def is_served(problem):
-    """Whether the path of a problem can be followed by pivots: L1 about zero, bounds at zero or none, on the host."""
+def is_served(problem, n_alphas):
+    """Whether the path of a problem can be followed by pivots, and that pays.
+
+    The penalty must be L1 about zero, the bounds at zero or none, the data on the host. The number of pivots grows with
+    that of the rows, whatever the number of strengths: on tall data a fit for each is faster.
+    """
     bounds = np.concatenate([problem.lower, problem.upper])
     return (
-        problem.xp is np
+        problem.n_rows <= max(_ROWS * n_alphas, _TALL * problem.n_coef)
+        and problem.xp is np
         and problem.equality is None
         and not problem.ridge.any()
         and not problem.centre.any()
         and bool(np.all(np.isinf(bounds) | (bounds == 0.0)))
         and not np.any((problem.l1 == 0.0) & ((problem.lower == 0.0) | (problem.upper == 0.0)))
     )
+
+
+class Basis(NamedTuple):
+    """A vertex in numbers of rows and columns of the problem."""
+
+    rows: np.ndarray  # with residual zero
+    columns: np.ndarray  # in the model
+    side: np.ndarray  # (n_rows,) signs of the other residuals
+    sign: np.ndarray  # (n_coef,) signs of the penalised coefficients
+    inverse: np.ndarray | None  # of these rows' part of these columns, where it is known
 
 
 class Pivots:
@@ -44,8 +62,9 @@ class Pivots:
         self.slopes = z
         side = np.where(r != 0, np.sign(r), np.where(d > 0.5 * (problem.host[0] - problem.host[1]), 1.0, -1.0))
         side[rows] = 0.0
-        self._basis = rows, columns, side, np.where(problem.l1 > 0, np.sign(b), 0.0), None
-        self.sight = np.union1d(columns, [0]).astype(int)
+        self._basis = Basis(rows, columns, side, np.where(problem.l1 > 0, np.sign(b), 0.0), None)
+        self._vertex: Any = None
+        self.sight = columns
 
     @classmethod
     def at(cls, problem, alpha, solution):
@@ -71,7 +90,7 @@ class Pivots:
         """The solution at a smaller strength, or None where the pivots do not lead there."""
         self._look(alpha)
         for _ in range(_TRIES):
-            kept = self._saved()
+            kept = self._read()
             if not self._run(alpha):
                 return None
             solution = self._solution(alpha)
@@ -80,7 +99,7 @@ class Pivots:
             if not missing.any():
                 self.alpha = alpha
                 return solution
-            self._basis = kept
+            self._basis, self._vertex = kept, None
             ratio = np.abs(self.slopes) / np.maximum(self.problem.l1, 1e-300)
             missing |= ratio >= np.quantile(ratio[missing], 0.25)
             missing[self.sight] = True
@@ -101,32 +120,32 @@ class Pivots:
             near, wider = (np.abs(self.slopes) >= share * least for share in (_NEAR, _WIDER))
         out = np.ones(problem.n_coef, dtype=bool)
         out[self.sight] = False
-        if np.any(near & out) or not isinstance(self._basis, Vertex):
+        if np.any(near & out) or self._vertex is None:
             self._show(wider)
 
     def _show(self, columns):
         """Have these columns in sight, and those of the basis."""
-        self._basis = self._saved()
+        self._basis, self._vertex = self._read(), None
         seen = columns.copy()
-        seen[self._basis[1]] = True
+        seen[self._basis.columns] = True
         self.sight = np.flatnonzero(seen)
         self._build()
 
-    def _saved(self):
-        """The basis in numbers of rows and columns of the problem."""
-        v = self._basis
-        if not isinstance(v, Vertex):
-            return v
-        k, w = v.counts[1], len(self.sight)
+    def _read(self):
+        """The basis that the pivots have come to."""
+        v = self._vertex
+        if v is None:
+            return self._basis
+        k = v.counts[1]
         sign = np.zeros(self.problem.n_coef)
-        sign[self.sight] = v.sign[:w]
-        return v.E[:k].copy(), self.sight[v.A[:k]], v.side.copy(), sign, v.M[:k, :k].copy()
+        sign[self.sight] = v.sign
+        return Basis(v.E[:k].copy(), self.sight[v.A[:k]], v.side.copy(), sign, v.M[:k, :k].copy())
 
     def _build(self, room=0):
         """The state of the loop from the basis, with place for `room` basic rows at least."""
         problem, sight = self.problem, self.sight
-        old = self._basis if isinstance(self._basis, Vertex) else None
-        rows, columns, side, sign, M = self._saved()
+        old = self._vertex
+        rows, columns, side, sign, M = self._read()
         n, w, k = problem.n_rows, len(sight), len(rows)
         most = min(max(room, k + _ROOM), n)
         if old is not None:  # with the same columns in sight
@@ -146,8 +165,7 @@ class Pivots:
         inside[A[:k]] = 1
         ends = np.stack([problem.lower[sight] < 0, problem.upper[sight] > 0]).astype(np.float64)
         shifts = np.random.default_rng(0).random(n + w)
-        work = [np.zeros(size) for size in (w, most, most, most, n)]
-        self._basis = Vertex(
+        self._vertex = Vertex(
             Z,
             ZT,
             problem.l1[sight],
@@ -166,7 +184,11 @@ class Pivots:
             np.zeros(n),
             np.zeros(w),
             shifts,
-            *work,
+            np.zeros(w),
+            np.zeros(most),
+            np.zeros(most),
+            np.zeros(most),
+            np.zeros(n),
             np.arange(most),
             np.array([w, k, 0, 0]),
             np.array([self.alpha]),
@@ -176,9 +198,9 @@ class Pivots:
     # ------------------------------------------------------------ pivots
     def _run(self, alpha):
         """Pivots until the strength is `alpha`; whether they lead there."""
-        v, loop, renewed = self._basis, pivots(), -1
+        v, loop, renewed = self._vertex, pivots(), -1
         v.alpha[0] = self.alpha
-        most = _MOST * (v.counts[1] + _ROOM)
+        most = _MOST * (len(v.r) + _ROOM)
         while True:
             before = v.counts[2]
             state = loop(v, alpha, most)
@@ -190,7 +212,7 @@ class Pivots:
             if state == GROW:
                 here, self.alpha = self.alpha, v.alpha[0]
                 self._build(2 * v.counts[1])
-                v, self.alpha = self._basis, here
+                v, self.alpha = self._vertex, here
             elif state != REFACTOR or (done == 0 and renewed == self.n_pivots) or not self._settle(True):
                 return False
             else:
@@ -198,7 +220,7 @@ class Pivots:
 
     def _settle(self, renew):
         """Coefficients, residuals and dual point of the basis afresh; whether the basis could be inverted."""
-        v = self._basis
+        v = self._vertex
         k, alpha = v.counts[1], v.alpha[0]
         E, A = v.E[:k], v.A[:k]
         columns = v.ZT[A]
@@ -230,7 +252,7 @@ class Pivots:
         return True
 
     def _solution(self, alpha):
-        v, problem = self._basis, self._at(alpha)
+        v, problem = self._vertex, self._at(alpha)
         self._settle(False)
         b = np.zeros(problem.n_coef)
         b[self.sight] = v.b

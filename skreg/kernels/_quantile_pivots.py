@@ -81,7 +81,7 @@ def next_event(v, reach):
 
     Of those that come first but for rounding, the one whose dual variable changes fastest.
     """
-    w, k, alpha = v.counts[0], v.counts[1], v.alpha[0]
+    w, k, alpha = v.counts[0], v.counts[1], max(v.alpha[0], 1e-300)
     least = reach
     for sweep in range(2):
         kind, place, best, step = 0, -1, 0.0, reach

@@ -177,6 +177,13 @@ def test_a_target_without_residuals_and_a_single_row():
         assert path.converged.all() and not path.coefs.any() and np.all(path.intercepts == 2.0)
 
 
+def test_a_path_may_end_without_penalty():
+    X, y = simulated(30, 80)
+    path = regularization_path(QuantileRegressor(0.3), X, y, alphas=[0.1, 0.01, 0.0])
+    assert path.converged.all()
+    np.testing.assert_allclose(path.coefs[-1] @ X.T + path.intercepts[-1], y, rtol=0, atol=1e-9)
+
+
 @pytest.mark.parametrize("quantile", [0.7, [0.3, 0.7]])
 def test_a_search_chooses_as_grid_search_does(quantile):
     X, y = simulated(90, 12)

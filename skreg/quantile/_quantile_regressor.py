@@ -124,6 +124,7 @@ class QuantileRegressor(RegressorMixin, SparseLinearModel):
     See Also
     --------
     SparseRegressor : Means, with a choice of loss.
+    PathCV : Chooses alpha along paths.
 
     Notes
     -----

@@ -34,6 +34,7 @@ from skreg.solvers import (
     ProxNewton,
     State,
     begin_path,
+    finish,
     path_starts,
     solve,
     solve_best,
@@ -112,6 +113,29 @@ class Prepared:
     def strengths(self, n_alphas, eps):
         """Decreasing grid of alphas from the one that empties the model down to `eps` times it."""
         return strengths(self.problem(1.0), n_alphas, eps)
+
+    def follow(self, alphas, tol, max_iter, state=None):
+        """Yield the solutions for decreasing `alphas`, each from the one before, the first from `state`.
+
+        On NumPy data non-convex problems are solved from the Lasso's solution too.
+        """
+        solver = self.solver(tol, max_iter)
+        state = self.state() if state is None else state
+        begin_path(self.data, state, len(alphas))
+        if self.penalty.convex and isinstance(state, State):
+            yield from solve_path([self.problem(alpha) for alpha in alphas], solver, state)
+            return
+        for alpha in alphas:
+            problem = self.problem(alpha)
+            if problem.penalty.convex or not is_numpy(self.xp):
+                solution = solver.solve(problem, state)
+            else:
+                solution, state = solve_best(problem, solver, path_starts(problem, solver, state))
+            yield solution
+
+    def finish(self, alpha, tol, max_iter, state, solution):
+        """A path's solution, solved on from itself where an exact step is nearly free."""
+        return finish(self.problem(alpha), self.solver(tol, max_iter), state, solution)
 
     def solver(self, tol, max_iter):
         """Proximal Newton on NumPy and scipy data; accelerated proximal gradient in any other namespace."""
@@ -350,26 +374,6 @@ def unchanged_on_error(estimator):
         vars(estimator).clear()
         vars(estimator).update(before)
         raise
-
-
-def follow_path(prepared, alphas, tol, max_iter, state=None):
-    """Yield the solutions for decreasing `alphas`, each from the one before, the first from `state` or the null model.
-
-    On NumPy data non-convex problems are solved from the Lasso's solution too.
-    """
-    solver = prepared.solver(tol, max_iter)
-    state = prepared.state() if state is None else state
-    begin_path(prepared.data, state, len(alphas))
-    if prepared.penalty.convex and isinstance(state, State):
-        yield from solve_path([prepared.problem(alpha) for alpha in alphas], solver, state)
-        return
-    for alpha in alphas:
-        problem = prepared.problem(alpha)
-        if problem.penalty.convex or not is_numpy(prepared.xp):
-            solution = solver.solve(problem, state)
-        else:
-            solution, state = solve_best(problem, solver, path_starts(problem, solver, state))
-        yield solution
 
 
 def per_feature(value, name, default, n_features, feature_names):

@@ -4,6 +4,7 @@ import numpy as np
 from sklearn.base import clone
 
 import skreg
+from skreg.model_selection import regularization_path
 from skreg.quantile import fit_weights
 
 from .common import Benchmark, Estimator, regression
@@ -58,6 +59,27 @@ class PenaltyBenchmark(Benchmark):
 
     def track_kkt_violation(self, shape, penalty):
         return self.model.kkt_violation_
+
+
+class PathBenchmark(Benchmark):
+    """A hundred alphas with the L1 penalty."""
+
+    param_names = ["shape"]
+    params = ([(1_000, 100), (200, 2_000), (500, 2_500)],)
+
+    def setup(self, shape):
+        X, y = regression(*shape, n_informative=10)
+        self.X, self.y = X, y / np.std(y)
+        self.time_path(shape)
+
+    def time_path(self, shape):
+        self.path = regularization_path(skreg.QuantileRegressor(), self.X, self.y, eps=1e-2)
+
+    def peakmem_path(self, shape):
+        self.time_path(shape)
+
+    def track_dual_gap(self, shape):
+        return float(self.path.dual_gaps.max())
 
 
 class NonCrossingBenchmark(Benchmark):

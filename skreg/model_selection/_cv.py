@@ -14,7 +14,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import column_or_1d
 
 from skreg._backend import CallbackSupport, Interval, StrOptions
-from skreg._base import fitted_attributes, follow_path, unchanged_on_error
+from skreg._base import fitted_attributes, unchanged_on_error
 from skreg.model_selection._folds import (
     Candidate,
     Scores,
@@ -28,7 +28,6 @@ from skreg.model_selection._folds import (
 from skreg.model_selection._path import _given_grid, _grid, as_path
 from skreg.model_selection._relax import check_relaxable, relaxed
 from skreg.model_selection._search import PathSearch, delegated
-from skreg.solvers import finish
 
 
 class PathCV(CallbackSupport, PathSearch):
@@ -338,13 +337,11 @@ class PathCV(CallbackSupport, PathSearch):
         k = int(np.flatnonzero(self.alphas_ == self.alpha_)[0])
         reached = [*range(len(solutions))]
         if k not in reached:  # a callback ended the path before
-            solutions += follow_path(prepared, [self.alpha_], model.tol, model.max_iter)
+            solutions += prepared.follow([self.alpha_], model.tol, model.max_iter)
             model._warn(solutions[-1], stacklevel=5)
             reached.append(k)
         chosen = reached.index(k)
-        solutions[chosen] = finish(
-            prepared.problem(self.alpha_), prepared.solver(model.tol, model.max_iter), state, solutions[chosen]
-        )
+        solutions[chosen] = prepared.finish(self.alpha_, model.tol, model.max_iter, state, solutions[chosen])
         path = as_path(model, prepared, self.alphas_[reached], solutions)
         best = model._at(path, chosen)
         if self.refit == "relaxed":

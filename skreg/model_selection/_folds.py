@@ -225,7 +225,9 @@ def deviance_scores(model, prepared, solutions, X, y, sample_weight, offset):
     scores = np.empty(len(solutions))
     for k in range(len(solutions)):
         own = eta[:, k] + intercepts[k]
-        own = own if offset is None else own + np.asarray(offset, dtype=np.float64).reshape(own.shape)
+        if offset is not None:
+            known = np.asarray(offset, dtype=np.float64)
+            own = own + (known.reshape(own.shape) if known.size == own.size else known[:, None])
         excess = loss.value(target, own) - loss.infimum(target)
         scores[k] = -factor * float(np.mean(weight @ excess / weight.sum()))
     return scores

@@ -11,7 +11,6 @@ from typing import NamedTuple
 import numpy as np
 
 from skreg._backend import to_numpy
-from skreg._base import follow_path
 from skreg._design import as_design
 from skreg._threads import one_blas_thread
 from skreg.model_selection import _moments as moments
@@ -138,7 +137,7 @@ def _follow(model, prepared, ladder, q, units, deviations, state=None):
 
 def _solutions(prepared, alphas, model, state):
     """The solutions along a path, computed as they are asked for, or a block of them at a time."""
-    follow = partial(follow_path, prepared, tol=model.tol, max_iter=model.max_iter)
+    follow = partial(prepared.follow, tol=model.tol, max_iter=model.max_iter)
     if not prepared.penalty.convex:
         yield from follow(alphas)
         return

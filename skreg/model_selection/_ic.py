@@ -10,7 +10,7 @@ from sklearn.utils.validation import column_or_1d
 from skreg._backend import Interval, StrOptions, is_numpy
 from skreg._base import fitted_attributes, unchanged_on_error
 from skreg.model_selection import _criteria as criteria
-from skreg.model_selection._path import _given_grid, _grid, _pose, as_path, solve_path
+from skreg.model_selection._path import _given_grid, _grid, _pose, as_path, check_smooth, solve_path
 from skreg.model_selection._relax import check_relaxable, relaxed, without_coordinates
 from skreg.model_selection._search import PathSearch
 from skreg.penalties import L1
@@ -200,6 +200,7 @@ class PathIC(PathSearch):
 
     def _search(self, *data):
         model, prepared = _pose(self.estimator, *data)
+        check_smooth(model, prepared, "PathIC")
         self._check(model, prepared)
         variance = self._variance(model, prepared, *data)
         grid = _given_grid(self.alphas) if np.ndim(self.alphas) else _grid(prepared, self.alphas, self.eps, "alphas")

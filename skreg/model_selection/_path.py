@@ -11,7 +11,7 @@ from sklearn.base import clone
 from sklearn.utils import check_scalar
 
 from skreg._backend import get_namespace, to_numpy
-from skreg._base import follow_path
+from skreg._base import Prepared
 from skreg._threads import one_blas_thread
 
 
@@ -232,7 +232,7 @@ def _solutions(model, prepared, alphas, verbose, told, state, enough, seconds):
     """The solutions for `alphas`, as far as callbacks let them be computed; `told` is what all hooks are given."""
     path = model._init_callback_context(task_name="regularization-path", max_subtasks=len(alphas))
     path.call_on_fit_task_begin(**told)
-    steps, solutions = follow_path(prepared, alphas, model.tol, model.max_iter, state), []
+    steps, solutions = prepared.follow(alphas, model.tol, model.max_iter, state), []
     alone = not getattr(model, "_skl_callbacks", [])  # callbacks may use more threads
     whole, each = (one_blas_thread, nullcontext) if alone else (nullcontext, one_blas_thread)
     with whole():
@@ -263,10 +263,14 @@ def _pose(estimator, X, y, sample_weight, offset):
     model = clone(estimator)
     model._validate_params()
     prepared = model._pose(X, y, sample_weight, offset)
-    if not hasattr(prepared, "strengths"):
-        raise TypeError(f"{type(model).__name__} has no path of alphas; search its alpha with GridSearchCV.")
     vars(model).update(prepared.fitted)
     return model, prepared
+
+
+def check_smooth(model, prepared, user):
+    """TypeError, naming what asks for it, where a loss is one that the quantile models' problems do not have."""
+    if not isinstance(prepared, Prepared):
+        raise TypeError(f"{user} does not take {type(model).__name__}; choose its alpha with PathCV or GridSearchCV.")
 
 
 def _grid(prepared, n_alphas, eps, name):

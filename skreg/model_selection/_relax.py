@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from skreg.model_selection._path import check_smooth
 from skreg.penalties import L1, StructuredPenalty
 from skreg.penalties._rows import RowPenalty
 from skreg.solvers import ProxNewton, solve
@@ -17,6 +18,7 @@ from skreg.solvers import ProxNewton, solve
 
 def check_relaxable(model, prepared, given):
     """ValueError, naming what was `given`, where a support is not all that the penalty selects."""
+    check_smooth(model, prepared, given)
     if isinstance(prepared.penalty, StructuredPenalty):
         raise ValueError(
             f"{given} needs a penalty of single features or of groups; that of {type(model).__name__} ties features "

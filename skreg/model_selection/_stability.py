@@ -15,7 +15,7 @@ from skreg._backend import HasMethods, Interval, StrOptions, get_namespace, is_n
 from skreg._base import fitted_attributes, unchanged_on_error
 from skreg.model_selection import _halves as halves
 from skreg.model_selection import _stability_bounds as bounds
-from skreg.model_selection._path import _given_grid, _pose
+from skreg.model_selection._path import _given_grid, _pose, check_smooth
 
 _THRESHOLD, _PFER = 0.75, 1.0  # where they are not given
 
@@ -209,6 +209,7 @@ class StabilitySelection(SelectorMixin, MetaEstimatorMixin, BaseEstimator):
 
     def _select(self, X, y, sample_weight, offset, groups):
         model, prepared = _pose(self.estimator, X, y, sample_weight, offset)
+        check_smooth(model, prepared, "StabilitySelection")
         units, kept = halves.Units.of(prepared), prepared.data.weight > 0
         pairs = self._given_pairs(X, y, groups, kept)
         self._plan(units, self.n_pairs if pairs is None else len(pairs))

@@ -8,6 +8,7 @@ import scipy.sparse as sp
 from skreg._backend import to_numpy
 from skreg._groups import group_weights, parse_groups
 from skreg.penalties import MCP, SCAD
+from skreg.quantile._prepared import Strength
 from skreg.solvers._quantile_concave import Concave, fit_quantile_groups_concave, fit_quantiles_concave
 from skreg.solvers._quantile_groups import fit_quantile_groups
 
@@ -56,7 +57,7 @@ def _concave(model, kind, weights, scale=1.0):
     return Concave(penalty, model.alpha, weights, scale)
 
 
-class ConcavePenalty:
+class ConcavePenalty(Strength):
     """MCP or SCAD of each coefficient; all that is not a group's."""
 
     fitted: dict = {}
@@ -70,7 +71,7 @@ class ConcavePenalty:
         return fit_quantiles_concave(X, y, levels, weight, concave, lower=lower, upper=upper, **settings)
 
 
-class GroupedPenalty:
+class GroupedPenalty(Strength):
     """Penalties of groups' norms; where groups overlap, of latent copies of their columns."""
 
     def __init__(self, model, X, weight, scale):

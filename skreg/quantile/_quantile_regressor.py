@@ -1,6 +1,5 @@
 """Linear quantile regression at one level or several."""
 
-from dataclasses import dataclass
 from numbers import Integral, Real
 
 import numpy as np
@@ -22,26 +21,7 @@ from skreg._groups import check_encoded
 from skreg._quantiles import at_levels, central_level, check_levels
 from skreg.quantile._inference import DENSITIES, StandardErrors, covariances
 from skreg.quantile._penalties import GROUPED, NAMES, special_penalty
-from skreg.solvers._interior_point_fit import QuantileFit, fit_quantiles
-
-
-@dataclass
-class _Prepared:
-    """Validated data and the penalty per coefficient, and where the results belong."""
-
-    X: object
-    y: object
-    weight: object
-    levels: np.ndarray
-    terms: dict
-    penalty: object  # what solves a penalty that is more than terms, or None
-    xp: object
-    device: object
-    dtype: object
-
-    def on_device(self, array):
-        """A result in the namespace, on the device and in the dtype of X."""
-        return self.xp.astype(self.xp.asarray(array, device=self.device), self.dtype)
+from skreg.quantile._prepared import PreparedQuantiles
 
 
 class QuantileRegressor(RegressorMixin, SparseLinearModel):
@@ -144,6 +124,7 @@ class QuantileRegressor(RegressorMixin, SparseLinearModel):
     See Also
     --------
     SparseRegressor : Means, with a choice of loss.
+    PathCV : Chooses alpha along paths.
 
     Notes
     -----
@@ -190,6 +171,7 @@ class QuantileRegressor(RegressorMixin, SparseLinearModel):
         non_crossing=[StrOptions({"rows", "box"}), Options(bool, {False})],
     )
     del _parameter_constraints["warm_start"]
+    _pose_depends_on_rows = True  # a search poses each combination's problem by itself
 
     def __init__(
         self,
@@ -280,22 +262,35 @@ class QuantileRegressor(RegressorMixin, SparseLinearModel):
             assert_all_finite(X, estimator_name=type(self).__name__, input_name="X")
         terms, scale = self._terms(X, weight, xp)
         penalty = special_penalty(self, X, weight, scale)
-        return _Prepared(X, y, weight, levels, terms, penalty, xp, device, dtype)
+        return PreparedQuantiles(
+            X,
+            y,
+            weight,
+            levels,
+            np.ndim(self.quantile) == 0,
+            terms,
+            penalty,
+            bool(self.fit_intercept),
+            self.non_crossing,
+            xp,
+            device,
+            dtype,
+        )
 
     def _terms(self, X, weight, xp):
         """L1, ridge and bounds per coefficient in the units of X, or weights and bounds for what `special_penalty` has.
 
-        Also what coefficients are multiplied by where they are penalised.
+        They are those of ``alpha=1``. Also what coefficients are multiplied by where they are penalised.
         """
         weights, lower, upper = self._weights_and_bounds(X.shape[1], None)
         ratio = 1.0 if self.penalty == "l1" else 0.5 if self.l1_ratio is None else self.l1_ratio
-        alpha = 0.0 if self.penalty is None else self.alpha
+        weights = 0.0 * weights if self.penalty is None else weights
         scale = self._design(X, weight / xp.sum(weight), xp).scale if self.standardize else None
         scale = 1.0 if scale is None else move_to(scale, xp=np, device="cpu")
         bounds = dict(lower=lower, upper=upper)
         if self.penalty in NAMES:
             return dict(bounds, weights=weights), scale
-        l1, ridge = alpha * ratio * weights * scale, alpha * (1.0 - ratio) * weights * scale**2
+        l1, ridge = ratio * weights * scale, (1.0 - ratio) * weights * scale**2
         return dict(bounds, l1=l1, ridge=ridge), scale
 
     def _known_part(self, offset, X):
@@ -306,40 +301,17 @@ class QuantileRegressor(RegressorMixin, SparseLinearModel):
         return None
 
     def _solve(self, prepared, start=None):
-        solve, settings = fit_quantiles, dict(non_crossing=self.non_crossing)
-        if prepared.penalty is not None:
-            solve, settings = prepared.penalty.fit, {}
-        fit = solve(
-            prepared.X,
-            prepared.y,
-            prepared.levels,
-            prepared.weight,
-            fit_intercept=bool(self.fit_intercept),
-            tol=self.tol,
-            max_iter=self.max_iter,
-            **settings,
-            **prepared.terms,
-        )
-        self._warn(self._certificate(fit), stacklevel=6)
-        return fit
+        solution = prepared.solve(self.alpha, self.tol, self.max_iter)
+        self._warn(solution, stacklevel=6)
+        return solution
 
-    def _certificate(self, fit):
-        """The worst of the levels' certificates, as the base class reports it."""
-        gap, violation = float(np.max(fit.gaps)), float(np.max(fit.violations))
-        measure = gap if np.isfinite(gap) else violation
-        return _Certificate(max(1, int(np.sum(fit.n_iters))), gap, violation, measure <= max(self.tol, _ROUNDING))
-
-    def _set_fitted(self, prepared, fit: QuantileFit):
+    def _set_fitted(self, prepared, solution):
         for name in _OF_GROUPS:
             vars(self).pop(name, None)
-        vars(self).update({} if prepared.penalty is None else prepared.penalty.fitted)
-        certificate = self._certificate(fit)
-        one = np.ndim(self.quantile) == 0
-        coef, intercept = prepared.on_device(fit.coefs), prepared.on_device(fit.intercepts)
-        self._set_coefficients(coef[0, :] if one else coef, float(fit.intercepts[0]) if one else intercept)
-        self.quantiles_ = prepared.xp.asarray(prepared.levels, device=prepared.device)
-        self.n_iter_, self.dual_gap_ = certificate.n_iter, certificate.dual_gap
-        self.kkt_violation_, self.converged_ = certificate.kkt_violation, certificate.converged
+        super()._set_fitted(prepared, solution)
+
+    def _hidden(self, prepared, solution):
+        return {**solution.hidden, "quantiles_": prepared.xp.asarray(prepared.levels, device=prepared.device)}
 
     def predict(self, X, offset=None):
         """Predict the target: the level of `quantile`, of several the one nearest to 0.5 (the lower one of two).
@@ -454,7 +426,8 @@ class QuantileRegressor(RegressorMixin, SparseLinearModel):
         X, y = self._validate(X, y, y_numeric=True, reset=False)
         prepared = self._prepare(X, y, sample_weight, offset)
         free = dict(l1=0.0, ridge=0.0, lower=-np.inf, upper=np.inf)
-        if prepared.penalty is not None or any(np.any(prepared.terms[name] != value) for name, value in free.items()):
+        terms = prepared.terms_at(self.alpha)
+        if prepared.penalty is not None or any(np.any(terms[name] != value) for name, value in free.items()):
             raise ValueError(
                 "standard_errors are those of a model without penalty (alpha=0.0 or penalty=None) and without bounds."
             )
@@ -480,13 +453,4 @@ class QuantileRegressor(RegressorMixin, SparseLinearModel):
         return StandardErrors(*map(prepared.on_device, (coef, intercept, covariance)))
 
 
-_ROUNDING = 1e-12  # relative gap that rounding alone may leave
 _OF_GROUPS = ("groups_", "group_columns_", "group_norms_", "selected_groups_")
-
-
-@dataclass
-class _Certificate:
-    n_iter: int
-    dual_gap: float
-    kkt_violation: float
-    converged: bool

@@ -189,7 +189,7 @@ class QuantileModel:
         if self.fit_intercept:
             free = dict(centre=0.0, lower=-np.inf, upper=np.inf, l1=0.0, ridge=0.0)
             terms = {name: np.concatenate([[free[name]], a]) for name, a in terms.items()}
-        scale = self._null(level).objective
+        scale = self.null_at(level).objective
         if np.ndim(level):
             level = xp.asarray(level, device=self.y.device)
         equality = 1.0 / self.scale[j] / np.max(1.0 / self.scale[j]) if self.simplex else None
@@ -204,7 +204,7 @@ class QuantileModel:
     def _host(self):
         return to_numpy(self.y), to_numpy(self.weight)
 
-    def _null(self, level):
+    def null_at(self, level):
         """The null model at one level: intercept (in `size`), objective, dual point and largest gradient entry."""
         key = float(level) if np.ndim(level) == 0 else level.tobytes()
         if key not in self._nulls:
@@ -227,7 +227,7 @@ class QuantileModel:
         """
         if self.simplex:
             return None
-        null = self._null(self._of_kept(level))
+        null = self.null_at(self._of_kept(level))
         b = np.zeros(problem.n_coef)
         b[: int(self.fit_intercept)] = null.intercept
         solution = certified(problem, b, null.dual, 0.0, 0, True, self._host[0] - null.intercept)
@@ -259,7 +259,7 @@ class QuantileModel:
         for k, s in enumerate(solutions):
             duals[k, self.kept] = s.dual
             worst = float(np.max(s.violations[first:] * self.scale[self.moving], initial=0.0))
-            violations.append(worst / max(self._null(self._of_kept(levels[k])).slope, 1e-300) if worst else 0.0)
+            violations.append(worst / max(self.null_at(self._of_kept(levels[k])).slope, 1e-300) if worst else 0.0)
         return QuantileFit(
             np.array([w for w, _ in found]).reshape(len(found), -1),
             np.array([b for _, b in found]),

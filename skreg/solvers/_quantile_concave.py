@@ -123,7 +123,7 @@ def _descend(form, level, tol, max_iter):
     """Tangents, and the solution of their problem, in turns."""
     tangents = form.tangents(np.zeros(form.n_features))
     steepest = max(float(a.max(initial=0.0)) for a in tangents)
-    near = _NEAR * max(form.base._null(float(level)).slope, 1e-300)
+    near = _NEAR * max(form.base.null_at(float(level)).slope, 1e-300)
     b, best, n_iter = None, np.inf, 0
     for k in range(_STEPS):
         problem = form.problem(level, tangents)
@@ -229,7 +229,7 @@ class _Grouped:
             return gradient, both[0], both[1]
 
         close = np.where(solution.residuals == 0.0, 2.0, 1e-3)
-        slope = max(base._null(float(level)).slope, 1e-300)
+        slope = max(base.null_at(float(level)).slope, 1e-300)
         found = finish(
             start, solution.coef, solution.dual, solution.coef != 0, close, certify,
             lambda s: s.violations.max(initial=0.0) <= _EXACT * slope, derivatives, _ROUNDS,

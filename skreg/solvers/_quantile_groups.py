@@ -117,7 +117,7 @@ class GroupModel:
 
     def null_solution(self, problem, level):
         """The null model's solution where that is optimal, else None."""
-        null = self.base._null(float(level))
+        null = self.base.null_at(float(level))
         b = np.zeros(problem.n_coef)
         b[: int(self.base.fit_intercept)] = null.intercept
         solution = certified(problem, b, null.dual, 0)

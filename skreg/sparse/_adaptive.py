@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.base import RegressorMixin, _fit_context, clone
 
 from skreg._backend import HasMethods, Interval, is_numpy, move_to, to_numpy
-from skreg._base import SparseLinearModel, constraints, follow_path
+from skreg._base import SparseLinearModel, constraints
 from skreg.losses import Squared
 from skreg.penalties import L1
 from skreg.solvers import strengths
@@ -235,7 +235,7 @@ def pilot_by_bic(prepared, tol, max_iter):
     data, n = prepared.data, prepared.n_samples
     alphas = strengths(prepared.problem(1.0), _PILOT_ALPHAS, _PILOT_EPS)
     best, chosen = np.inf, np.zeros(data.n_coordinates)
-    for solution in follow_path(prepared, alphas, tol, max_iter):
+    for solution in prepared.follow(alphas, tol, max_iter):
         df = np.count_nonzero(solution.coef)
         rss = data.weight @ (data.y - data.predictor(solution.coef, solution.intercept)) ** 2
         if df >= 0.8 * n or not rss > 0:

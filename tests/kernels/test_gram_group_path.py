@@ -5,7 +5,6 @@ import pytest
 from scipy.linalg import cholesky, solve
 
 from skreg import GroupLasso, SparseGroupLasso
-from skreg._base import follow_path
 from skreg._problem import certify
 from skreg.kernels import _gram_group_path as kernels
 from skreg.kernels._specialize import bind
@@ -135,7 +134,7 @@ def test_sweeps_that_run_out_hand_over_and_the_path_is_certified(monkeypatch):
         return some
 
     monkeypatch.setattr(covariance, "solve_path", short)
-    solutions = list(follow_path(prepared, alphas, 1e-10, 200, state))
+    solutions = list(prepared.follow(alphas, 1e-10, 200, state))
     assert len(counts) == 1 and 0 < counts[0] < len(alphas) == len(solutions)
     for problem, solution in zip(problems, solutions):
         exact = ProxNewton(tol=1e-12, max_iter=500).solve(problem)

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from skreg import ElasticNet, Lasso
-from skreg._base import follow_path
 from skreg._problem import certify
 from skreg.kernels import _gram_path
 from skreg.kernels._gram_cd import add_row_loop, bounded_prox, gram_cd
@@ -112,7 +111,7 @@ def test_sweeps_that_run_out_hand_over_and_the_path_is_certified(monkeypatch):
 
     prepared, alphas, state = pose(Lasso(), X, y, eps=1e-6)
     monkeypatch.setattr(covariance, "solve_path", short)
-    solutions = list(follow_path(prepared, alphas, 1e-10, 200, state))
+    solutions = list(prepared.follow(alphas, 1e-10, 200, state))
     assert calls == [len(some)]
     assert len(solutions) == len(alphas) and all(s.converged and s.dual_gap <= 1e-10 for s in solutions)
     for problem, solution in zip(problems[::6], solutions[::6]):

@@ -270,7 +270,7 @@ def _pose(estimator, X, y, sample_weight, offset):
 def check_smooth(model, prepared, user):
     """TypeError, naming what asks for it, where a loss is one that the quantile models' problems do not have."""
     if not isinstance(prepared, Prepared):
-        raise TypeError(f"{user} does not take {type(model).__name__}; choose its alpha with PathCV or GridSearchCV.")
+        raise TypeError(f"{user} does not take {type(model).__name__}; choose its alpha with PathCV(refit=True).")
 
 
 def _grid(prepared, n_alphas, eps, name):

@@ -8,7 +8,7 @@ import numpy as np
 
 from skreg.losses import Loss
 from skreg.solvers._interior_point_fit import QuantileFit, fit_quantiles, pose
-from skreg.solvers._quantile_path import Origin, quantile_path
+from skreg.solvers._quantile_path import Origin, at_strength, quantile_path, unpenalised
 
 _ROUNDING = 1e-12  # relative gap that rounding alone may leave
 
@@ -123,18 +123,37 @@ class PreparedQuantiles:
 
     def follow(self, alphas, tol, max_iter, state=None):
         """Yield the solutions for decreasing `alphas`."""
-        model = None
-        if self.penalty is None and not (self.non_crossing and len(self.levels) > 1):
-            model = self._posed()
+        model = self._posed() if self.penalty is None else None
         if model is None or model.size == 0.0:
             for alpha in alphas:
                 yield self.solve(alpha, tol, max_iter)
             return
         problems = [model.problem(level) for level in self.levels]
+        joint = self.non_crossing and len(self.levels) > 1
+        if joint and len(unpenalised(problems[0])) > int(self.fit_intercept):
+            for alpha in alphas:
+                yield self.solve(alpha, tol, max_iter)
+            return
         origins = [Origin.of(*pair) for pair in zip(problems, map(model.null_at, self.levels))]
+        if joint:
+            yield from self._follow_joint(model, problems, origins, alphas, tol, max_iter)
+            return
         paths = [quantile_path(*pair, alphas, tol, max_iter) for pair in zip(problems, origins)]
         for solutions in zip(*paths):
             yield Fitted.of(model.report(solutions, self.levels), self.single, tol, {})
+
+    def _follow_joint(self, model, problems, origins, alphas, tol, max_iter):
+        """`follow` of levels that must not cross: constants do not, so that each level's empty model is the joint one's.
+
+        At ties the optimum at the first alpha is not unique, and a fit may find another.
+        """
+        for alpha in alphas:
+            if all(origin.empties(alpha) for origin in origins):
+                pairs = zip(origins, problems)
+                solutions = [origin.solution(at_strength(problem, alpha)) for origin, problem in pairs]
+                yield Fitted.of(model.report(solutions, self.levels), self.single, tol, {})
+            else:
+                yield self.solve(alpha, tol, max_iter)
 
     def strengths(self, n_alphas, eps):
         """Decreasing grid of alphas from the smallest that empties the model, at all levels, down to `eps` times it."""

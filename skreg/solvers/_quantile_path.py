@@ -34,7 +34,7 @@ class Origin:
     @classmethod
     def of(cls, problem, null):
         """That of a problem of strength one, whose null model is known."""
-        free = np.flatnonzero((problem.l1 == 0) & (problem.ridge == 0))
+        free = unpenalised(problem)
         b = np.zeros(problem.n_coef)
         if len(free) == int(problem.rows.intercept):
             b[free], d = null.intercept, null.dual
@@ -46,11 +46,28 @@ class Origin:
         if len(ties) > len(free):
             d = _lasting(problem, d, ties, free)
         z = problem.adjoint(d)
-        return cls(b, r, d, z, float(_ratios(problem, z).max(initial=0.0)), len(ties) == len(free))
+        alpha_max = float(_ratios(problem, z).max(initial=0.0))
+        if np.any((problem.l1 == 0) & (problem.ridge > 0)):  # a ridge alone makes no coefficient zero
+            alpha_max = np.inf
+        return cls(b, r, d, z, alpha_max, len(ties) == len(free))
+
+    def empties(self, alpha):
+        """Whether the strength `alpha` is at least `alpha_max`, but for rounding."""
+        return alpha >= self.alpha_max * (1.0 - _EMPTY)
 
     def solution(self, problem):
         """The solution of a problem whose strength is at least `alpha_max`."""
         return certified(problem, self.b, self.d, 0.0, 0, True, self.r)
+
+
+def unpenalised(problem):
+    """The columns that no strength keeps at zero, the intercept's among them."""
+    return np.flatnonzero((problem.l1 == 0) & (problem.ridge == 0))
+
+
+def at_strength(problem, alpha):
+    """A problem of strength one at another."""
+    return replace(problem, l1=alpha * problem.l1, ridge=alpha * problem.ridge)
 
 
 def _ratios(problem, z):
@@ -130,8 +147,8 @@ def quantile_path(problem, origin, alphas, tol=1e-6, max_iter=200):
         rows, columns = np.flatnonzero(origin.r == 0), np.flatnonzero(problem.l1 == 0)
         pivots = Pivots(problem, rows, columns, origin.alpha_max, origin.b, origin.r, origin.d, origin.z)
     for alpha in alphas:
-        posed = replace(problem, l1=alpha * problem.l1, ridge=alpha * problem.ridge)
-        if alpha >= origin.alpha_max * (1.0 - _EMPTY):
+        posed = at_strength(problem, alpha)
+        if origin.empties(alpha):
             solution = origin.solution(posed)
             yield solution
             continue

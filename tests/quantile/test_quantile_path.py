@@ -215,8 +215,36 @@ def test_searches_that_need_another_loss_say_so():
     for search in (PathIC(QuantileRegressor()), StabilitySelection(QuantileRegressor())):
         with pytest.raises(TypeError, match="does not take QuantileRegressor"):
             search.fit(X, y)
-    with pytest.raises(TypeError, match="does not take QuantileRegressor"):
+    with pytest.raises(TypeError, match=r"does not take QuantileRegressor; .* PathCV\(refit=True\)"):
         PathCV(QuantileRegressor(), refit="relaxed").fit(X, y)
+
+
+@pytest.mark.parametrize("alphas", [[0.1, 0.02], [1e3, 10.0]])
+def test_a_ridge_alone_empties_no_model(alphas):
+    X, y = simulated(60, 8)
+    model = QuantileRegressor(penalty="elastic_net", l1_ratio=0.0)
+    path = regularization_path(model, X, y, alphas=alphas)
+    assert path.converged.all() and (path.df == 8).all()
+    for alpha, coef in zip(path.alphas, path.coefs):
+        alone = QuantileRegressor(penalty="elastic_net", l1_ratio=0.0, alpha=alpha).fit(X, y)
+        np.testing.assert_allclose(coef, alone.coef_, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("rule", ["rows", "box"])
+@pytest.mark.parametrize("seed", [0, 2, 4])
+def test_alpha_max_empties_levels_that_must_not_cross_at_ties(rule, seed):
+    rng = np.random.default_rng(seed)
+    X, y = rng.standard_normal((60, 8)), rng.integers(0, 4, 60).astype(float)
+    model = QuantileRegressor([0.3, 0.5, 0.7], non_crossing=rule)
+    path = regularization_path(model, X, y, alphas=3)
+    assert path.df[0] == 0 and path.df[-1] > 0 and path.converged.all()
+    assert np.all(np.diff(path.intercepts[0]) >= 0)
+    alone = QuantileRegressor([0.3, 0.5, 0.7], non_crossing=rule, alpha=path.alphas[0]).fit(X, y)
+    own, fitted = (
+        sum(objective(X, y, w, b, level, path.alphas[0]) for level, w, b in zip((0.3, 0.5, 0.7), coefs, intercepts))
+        for coefs, intercepts in ((path.coefs[0], path.intercepts[0]), (alone.coef_, alone.intercept_))
+    )
+    np.testing.assert_allclose(own, fitted, rtol=1e-9)
 
 
 @pytest.mark.slow

@@ -143,7 +143,7 @@ class PreparedQuantiles:
             yield Fitted.of(model.report(solutions, self.levels), self.single, tol, {})
 
     def _follow_joint(self, model, problems, origins, alphas, tol, max_iter):
-        """`follow` of levels that must not cross: constants do not, so that each level's empty model is the joint one's.
+        """`follow` of levels that must not cross. Constants do not: empty at each level is empty jointly.
 
         At ties the optimum at the first alpha is not unique, and a fit may find another.
         """

@@ -165,8 +165,8 @@ class Solution(NamedTuple):
     dual_gap: float
     kkt_violation: float
     converged: bool
-    objective: float
-    message: str = ""
+    objective: float  # nan where nobody asks for it
+    fitted: dict | None = None  # attributes of the fitted model that the coefficients do not tell
 
 
 class Certificate(NamedTuple):

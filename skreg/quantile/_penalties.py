@@ -1,14 +1,11 @@
 """Penalties of `QuantileRegressor` beyond L1 and elastic net: of groups of features, and concave ones."""
 
-from typing import Any
-
 import numpy as np
 import scipy.sparse as sp
 
 from skreg._backend import to_numpy
 from skreg._groups import group_weights, parse_groups
 from skreg.penalties import MCP, SCAD
-from skreg.quantile._prepared import Strength
 from skreg.solvers._quantile_concave import Concave, fit_quantile_groups_concave, fit_quantiles_concave
 from skreg.solvers._quantile_groups import fit_quantile_groups
 
@@ -52,26 +49,24 @@ def _check_unused(model):
         )
 
 
-def _concave(model, kind, weights, scale=1.0):
+def _concave(model, kind, alpha, weights, scale=1.0):
     penalty = kind() if model.gamma is None else kind(gamma=model.gamma)
-    return Concave(penalty, model.alpha, weights, scale)
+    return Concave(penalty, alpha, weights, scale)
 
 
-class ConcavePenalty(Strength):
+class ConcavePenalty:
     """MCP or SCAD of each coefficient; all that is not a group's."""
-
-    fitted: dict = {}
 
     def __init__(self, model, scale):
         self.model, self.scale = model, scale
 
-    def fit(self, X, y, levels, weight, *, weights, lower, upper, **settings):
-        """The fit at each level."""
-        concave = _concave(self.model, CONCAVE[self.model.penalty], weights, self.scale)
-        return fit_quantiles_concave(X, y, levels, weight, concave, lower=lower, upper=upper, **settings)
+    def fit(self, X, y, levels, weight, *, alpha, weights, lower, upper, **settings):
+        """The fit at each level, and no further attributes."""
+        concave = _concave(self.model, CONCAVE[self.model.penalty], alpha, weights, self.scale)
+        return fit_quantiles_concave(X, y, levels, weight, concave, lower=lower, upper=upper, **settings), {}
 
 
-class GroupedPenalty(Strength):
+class GroupedPenalty:
     """Penalties of groups' norms; where groups overlap, of latent copies of their columns."""
 
     def __init__(self, model, X, weight, scale):
@@ -82,13 +77,10 @@ class GroupedPenalty(Strength):
         self.model, self.scale = model, scale
         self.groups = groups = parse_groups(model.groups, X.shape[1], names, rows)
         self.weights = group_weights(model.group_weights, groups)
-        self.fitted: dict[str, Any] = {
-            "groups_": np.array(groups.names, dtype=object),
-            "group_columns_": groups.all_columns(),
-        }
+        self.names = np.array(groups.names, dtype=object)
 
-    def fit(self, X, y, levels, weight, *, weights, lower, upper, **settings):
-        """The fit at each level, on the host; `weights` and bounds of features are not for groups."""
+    def fit(self, X, y, levels, weight, *, alpha, weights, lower, upper, **settings):
+        """The fit at each level, on the host, and what is told of groups; `weights` and bounds are for features."""
         X = X if sp.issparse(X) else to_numpy(X)
         scale, groups = np.broadcast_to(self.scale, X.shape[1]), self.groups
         if np.ndim(self.scale):
@@ -98,7 +90,7 @@ class GroupedPenalty(Strength):
             X = X[:, groups.indices]
         else:
             labels = groups.labels()
-        fit = self._solve(X, to_numpy(y), levels, to_numpy(weight), labels, settings)
+        fit = self._solve(X, to_numpy(y), levels, to_numpy(weight), labels, alpha, settings)
         coefs = fit.coefs
         if groups.overlapping:
             latent = coefs / scale[groups.indices]
@@ -106,24 +98,27 @@ class GroupedPenalty(Strength):
             np.add.at(coefs.T, groups.indices, latent.T)
         else:
             latent = coefs = coefs / scale
-        self._select(latent, labels)
-        return fit._replace(coefs=coefs)
+        return fit._replace(coefs=coefs), self._told(latent, labels)
 
-    def _solve(self, X, y, levels, weight, labels, settings):
+    def _solve(self, X, y, levels, weight, labels, alpha, settings):
         model = self.model
         kind = GROUPED[model.penalty]
         if kind is not None:
-            concave = _concave(model, kind, self.weights)
+            concave = _concave(model, kind, alpha, self.weights)
             return fit_quantile_groups_concave(X, y, levels, weight, concave, labels, **settings)
         ratio = 0.0
         if model.penalty == "sparse_group_lasso":
             ratio = 0.5 if model.l1_ratio is None else model.l1_ratio
-        l1 = model.alpha * ratio * (self.weights > 0)[labels]
-        joint = model.alpha * (1.0 - ratio) * self.weights
+        l1 = alpha * ratio * (self.weights > 0)[labels]
+        joint = alpha * (1.0 - ratio) * self.weights
         return fit_quantile_groups(X, y, levels, weight, labels=labels, joint=joint, l1=l1, **settings)
 
-    def _select(self, latent, labels):
-        """Norms of the groups at each level, and the groups that are in the model at one of them."""
+    def _told(self, latent, labels):
+        """The groups, their norms at each level, and which of them are in the model at one of the levels."""
         norms = np.sqrt([np.bincount(labels, weights=w * w, minlength=len(self.groups)) for w in latent])
-        self.fitted["group_norms_"] = norms[0] if np.ndim(self.model.quantile) == 0 else norms
-        self.fitted["selected_groups_"] = self.fitted["groups_"][(norms > 0).any(axis=0)]
+        return {
+            "groups_": self.names,
+            "group_columns_": self.groups.all_columns(),
+            "group_norms_": norms[0] if np.ndim(self.model.quantile) == 0 else norms,
+            "selected_groups_": self.names[(norms > 0).any(axis=0)],
+        }

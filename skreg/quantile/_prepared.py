@@ -1,13 +1,13 @@
 """The problem of a `QuantileRegressor`: at one strength of its penalty for `fit`, at many for paths."""
 
-from copy import copy
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 
 import numpy as np
 
+from skreg._problem import Solution
 from skreg.losses import Loss
-from skreg.solvers._interior_point_fit import QuantileFit, fit_quantiles, pose
+from skreg.solvers._interior_point_fit import fit_quantiles, pose
 from skreg.solvers._quantile_path import Origin, at_strength, quantile_path, unpenalised
 
 _ROUNDING = 1e-12  # relative gap that rounding alone may leave
@@ -29,28 +29,6 @@ class Pinball(Loss):
     def infimum(self, y, xp=np):
         """Zero for each sample."""
         return xp.zeros_like(y)
-
-
-@dataclass
-class Fitted:
-    """A solution and its certificate, the worst of its levels', as the base class and paths report it."""
-
-    coef: np.ndarray
-    intercept: np.ndarray | float
-    n_iter: int
-    dual_gap: float
-    kkt_violation: float
-    converged: bool
-    hidden: dict  # attributes of groups
-
-    @classmethod
-    def of(cls, fit: QuantileFit, single, tol, hidden):
-        """From the solutions at all levels; `single` where these are one, not a sequence."""
-        gap, violation = float(np.max(fit.gaps)), float(np.max(fit.violations))
-        measure = gap if np.isfinite(gap) else violation
-        coef, intercept = (fit.coefs[0], float(fit.intercepts[0])) if single else (fit.coefs, fit.intercepts)
-        converged = measure <= max(tol, _ROUNDING)
-        return cls(coef, intercept, max(1, int(np.sum(fit.n_iters))), gap, violation, converged, hidden)
 
 
 @dataclass
@@ -95,22 +73,20 @@ class PreparedQuantiles:
 
     def solve(self, alpha, tol, max_iter):
         """The solution at one strength."""
-        solve, settings, hidden = fit_quantiles, dict(non_crossing=self.non_crossing), {}
-        if self.penalty is not None:
-            penalty = self.penalty.at(alpha)
-            solve, settings, hidden = penalty.fit, {}, penalty.fitted
-        fit = solve(
-            self.X,
-            self.y,
-            self.levels,
-            self.weight,
-            fit_intercept=self.fit_intercept,
-            tol=tol,
-            max_iter=max_iter,
-            **settings,
-            **self.terms_at(alpha),
-        )
-        return Fitted.of(fit, self.single, tol, hidden)
+        data = self.X, self.y, self.levels, self.weight
+        settings = dict(fit_intercept=self.fit_intercept, tol=tol, max_iter=max_iter, **self.terms_at(alpha))
+        if self.penalty is None:
+            return self._solution(fit_quantiles(*data, non_crossing=self.non_crossing, **settings), tol)
+        fit, fitted = self.penalty.fit(*data, alpha=alpha, **settings)
+        return self._solution(fit, tol, fitted)
+
+    def _solution(self, fit, tol, fitted=None):
+        """The solution at all levels, with the worst of their certificates."""
+        gap, violation = float(np.max(fit.gaps)), float(np.max(fit.violations))
+        measure = gap if np.isfinite(gap) else violation
+        coef, intercept = (fit.coefs[0], float(fit.intercepts[0])) if self.single else (fit.coefs, fit.intercepts)
+        n_iter, converged = max(1, int(np.sum(fit.n_iters))), measure <= max(tol, _ROUNDING)
+        return Solution(coef, intercept, n_iter, gap, violation, converged, np.nan, fitted)
 
     # ------------------------------------------------------------ paths
     def state(self):
@@ -140,7 +116,7 @@ class PreparedQuantiles:
             return
         paths = [quantile_path(*pair, alphas, tol, max_iter) for pair in zip(problems, origins)]
         for solutions in zip(*paths):
-            yield Fitted.of(model.report(solutions, self.levels), self.single, tol, {})
+            yield self._solution(model.report(solutions, self.levels), tol)
 
     def _follow_joint(self, model, problems, origins, alphas, tol, max_iter):
         """`follow` of levels that must not cross. Constants do not: empty at each level is empty jointly.
@@ -151,7 +127,7 @@ class PreparedQuantiles:
             if all(origin.empties(alpha) for origin in origins):
                 pairs = zip(origins, problems)
                 solutions = [origin.solution(at_strength(problem, alpha)) for origin, problem in pairs]
-                yield Fitted.of(model.report(solutions, self.levels), self.single, tol, {})
+                yield self._solution(model.report(solutions, self.levels), tol)
             else:
                 yield self.solve(alpha, tol, max_iter)
 
@@ -174,17 +150,3 @@ class PreparedQuantiles:
         terms = {name: np.broadcast_to(term, self.X.shape[1]) for name, term in self.terms.items()}
         centre = np.zeros(self.X.shape[1])
         return pose(self.X, self.y, self.weight, self.fit_intercept, False, centre=centre, **terms)
-
-
-class Strength:
-    """Base of the penalties that have a problem of their own: they take alpha from the estimator."""
-
-    model: object
-    fitted: dict
-
-    def at(self, alpha):
-        """The penalty at another strength."""
-        result, result_model = copy(self), copy(self.model)
-        result_model.alpha = alpha
-        result.model, result.fitted = result_model, dict(self.fitted)
-        return result

@@ -311,7 +311,7 @@ class QuantileRegressor(RegressorMixin, SparseLinearModel):
         super()._set_fitted(prepared, solution)
 
     def _hidden(self, prepared, solution):
-        return {**solution.hidden, "quantiles_": prepared.xp.asarray(prepared.levels, device=prepared.device)}
+        return {**(solution.fitted or {}), "quantiles_": prepared.xp.asarray(prepared.levels, device=prepared.device)}
 
     def predict(self, X, offset=None):
         """Predict the target: the level of `quantile`, of several the one nearest to 0.5 (the lower one of two).

@@ -60,10 +60,13 @@ def finish(problem, b, d, moving, close, certify, exact, derivatives=None, round
         if moving.sum() + zero.sum() > _LARGEST:
             break
         zero = _consistent(problem, moving, zero, close)
-        point = _newton(problem, b, d, moving, zero, derivatives)
-        if point is None:
+        new, dual, r, gone = _newton(problem, b, d, moving, zero, derivatives)
+        if gone.any():  # of several groups that say nearly the same, say
+            moving, b = moving & ~gone, new
+            continue
+        if r is None:
             break
-        new, d, r = point
+        d = dual
         solution = certify(new, d, r)
         if best is None or solution.gap < best.gap or solution.violations.max() < best.violations.max():
             best = solution
@@ -111,7 +114,12 @@ def _consistent(problem, moving, zero, close):
 
 
 def _newton(problem, b, d, moving, zero, derivatives):
-    """The solution of the system, with its dual point and residuals; None where a norm vanishes on the way."""
+    """The solution of the system, its dual point and its residuals (None where there is none), and no coefficients.
+
+    Or, since a norm is not smooth where it vanishes, the point on the way where the first group does, and that group's
+    coefficients.
+    """
+    none = np.zeros(len(b), dtype=bool)
     F, E = np.flatnonzero(moving), np.flatnonzero(zero)
     A = problem.rows.take(E)[:, F]
     high, low = problem.host
@@ -126,21 +134,22 @@ def _newton(problem, b, d, moving, zero, derivatives):
         left = r[E]
         size = max(np.abs(slopes).max(initial=0.0), np.abs(left).max(initial=0.0))
         if not np.isfinite(size):
-            return None
+            return b, d, None, none
         if size > 0.5 * before and size <= _CONVERGED:
             break
         before = size
         change, more = solve_on_face(A, _second_derivatives(problem, b, F, across, along), slopes, left, 0)
         new = b.copy()
         new[F] += change
-        if _vanishes(problem, b, new):
-            return None
+        length, gone = _vanishing(problem, b, new)
+        if gone.any():
+            return np.where(gone, 0.0, b + length * (new - b)), d, None, gone
         b = new
         d[E] += more
         r = problem.residuals(b)
     r[np.abs(r) <= _zero(problem, b)] = 0.0
     r[E] = 0.0
-    return b, d, r
+    return b, d, r, none
 
 
 def _zero(problem, b):
@@ -168,8 +177,14 @@ def _second_derivatives(problem, b, F, across, along):
     return bend
 
 
-def _vanishes(problem, b, new):
-    """Whether a step turns a group round, or lets it vanish: its norm is not smooth on the way."""
+def _vanishing(problem, b, new):
+    """How far along a step the first group turns round or vanishes, and its coefficients; none where none does."""
     inside = problem.label >= 0
     inner = np.bincount(problem.label[inside], weights=(b * new)[inside], minlength=len(problem.joint))
-    return bool(np.any((inner <= 0) & (problem.norms_of(b) > 0) & (problem.joint > 0)))
+    squares = problem.norms_of(b) ** 2
+    turned = (inner <= 0) & (squares > 0) & (problem.joint > 0)
+    length = np.divide(squares, squares - inner, out=np.full(len(inner), np.inf), where=turned)
+    first = np.zeros(len(inner), dtype=bool)
+    if turned.any():
+        first[np.argmin(length)] = True
+    return float(length.min(initial=np.inf)), problem.of_group(first, False).astype(bool)
